@@ -1,0 +1,59 @@
+import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+
+/** What a loaded engine runs on and with. */
+export interface EngineInfo {
+  /** Model id or folder name, such as `autoglm-tiny-q4f16_1`. */
+  readonly model: string;
+  readonly backend: 'webgpu' | 'helper' | 'web-llm' | 'remote';
+  /** Adapter in words for a badge, such as `nvidia ampere` or `SwiftShader (software)`. */
+  readonly adapter: string;
+  /** True when the adapter computes on the CPU. */
+  readonly isSoftware: boolean;
+  /** Tokens that prompt and answer may hold together. */
+  readonly contextWindow: number;
+  /** Bytes on the GPU: weights, KV cache and work space. */
+  readonly gpuBytes: number;
+  readonly quantization: string;
+}
+
+/** Names of the steps of a load, in order. */
+export type LoadPhase = 'checking' | 'downloading' | 'verifying' | 'uploading' | 'compiling' | 'ready';
+
+/** One progress report of a load. */
+export interface LoadProgress {
+  readonly phase: LoadPhase;
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** Recent speed of the current phase; 0 while unknown. */
+  readonly bytesPerSecond: number;
+}
+
+/** Options that every long call takes. */
+export interface CallOptions {
+  /** Aborts the call within one prefill chunk or one token. */
+  readonly signal?: AbortSignal;
+}
+
+/** The `engine.chat.completions.create` overloads. */
+export interface ChatCompletions {
+  create(
+    request: ChatCompletionRequest & { stream: true },
+    options?: CallOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  create(
+    request: ChatCompletionRequest & { stream?: false | undefined },
+    options?: CallOptions,
+  ): Promise<ChatCompletion>;
+}
+
+/**
+ * A loaded model that answers chats. Local, worker, helper and remote engines all satisfy it.
+ *
+ * Errors are `AutoglmError`s, or the signal's `AbortError`. Leaving the loop over a stream stops the work.
+ */
+export interface Engine {
+  readonly info: EngineInfo;
+  readonly chat: { readonly completions: ChatCompletions };
+  /** Frees the GPU and the worker; later calls throw `engine-unloaded`. Idempotent. */
+  unload(): Promise<void>;
+}
