@@ -1,0 +1,106 @@
+import { AutoglmError } from '../base/errors.ts';
+import type { Capabilities } from './capabilities.ts';
+import { WebGpuDevice } from './webgpu-device.ts';
+
+/** How to open a WebGPU device. */
+export interface OpenOptions {
+  /** Default: `navigator.gpu`. Node passes Dawn's. */
+  readonly gpu?: GPU | undefined;
+  /** Features to leave out although the adapter has them; for tests and for measuring variants. */
+  readonly withoutFeatures?: readonly string[];
+  /** Limits to stay below although the adapter grants more; for tests of weak devices. */
+  readonly limitCaps?: Partial<Record<LimitName, number>>;
+}
+
+type LimitName = (typeof LIMITS)[number];
+
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+] as const;
+
+const FEATURES = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+  'subgroup-size-control',
+] as const;
+
+/** Adapter requests may come back empty for a moment in a headless page's first half second. */
+const RETRY_DELAYS_MS = [0, 500, 1500] as const;
+
+/**
+ * Opens the high-performance adapter with every feature and limit that the engine can use.
+ *
+ * @throws AutoglmError `webgpu-unavailable` when the platform has no WebGPU or gives no adapter.
+ */
+export async function openWebGpuDevice(options: OpenOptions = {}): Promise<WebGpuDevice> {
+  const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!gpu) {
+    throw new AutoglmError('webgpu-unavailable', 'This browser has no WebGPU (navigator.gpu is missing).', {
+      cure: 'Use a current Chrome, Edge, Safari or Firefox over HTTPS or localhost.',
+    });
+  }
+  const adapter = await requestAdapter(gpu);
+  const requiredFeatures = FEATURES.filter(
+    (name) => adapter.features.has(name) && !options.withoutFeatures?.includes(name),
+  ) as GPUFeatureName[];
+  const requiredLimits: Record<string, number> = {};
+  for (const name of LIMITS) {
+    requiredLimits[name] = Math.min(adapter.limits[name] as number, options.limitCaps?.[name] ?? Infinity);
+  }
+  const device = await adapter.requestDevice({ label: 'autoglm', requiredFeatures, requiredLimits });
+  const int8Dot = gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product');
+  return new WebGpuDevice(device, readCapabilities(adapter, device, int8Dot));
+}
+
+async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
+  for (const delayMs of RETRY_DELAYS_MS) {
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (adapter) return adapter;
+  }
+  throw new AutoglmError(
+    'webgpu-unavailable',
+    `WebGPU gave no adapter in ${RETRY_DELAYS_MS.length} attempts.`,
+    {
+      value: null,
+      limit: 'a GPU that the browser accepts',
+      cure: 'Update the graphics driver, or switch on hardware acceleration in the browser settings.',
+    },
+  );
+}
+
+function readCapabilities(adapter: GPUAdapter, device: GPUDevice, hasInt8Dot: boolean): Capabilities {
+  const { limits, features } = device;
+  const { vendor, architecture, device: deviceName, description } = adapter.info;
+  const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
+  const has = (name: string): boolean => features.has(name as GPUFeatureName);
+  return {
+    adapter: { vendor, architecture, device: deviceName, description },
+    isSoftware:
+      info.isFallbackAdapter === true ||
+      /swiftshader|llvmpipe|basic render/i.test(`${architecture} ${description}`),
+    limits: {
+      maxBufferBytes: limits.maxBufferSize,
+      maxBindingBytes: limits.maxStorageBufferBindingSize,
+      maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
+      maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
+      maxWorkgroupInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      bindingAlignment: limits.minStorageBufferOffsetAlignment,
+    },
+    hasShaderF16: has('shader-f16'),
+    hasSubgroups: has('subgroups'),
+    subgroupSizes: { min: info.subgroupMinSize ?? 4, max: info.subgroupMaxSize ?? 128 },
+    hasTimestamps: has('timestamp-query'),
+    hasInt8Dot,
+    hasSubgroupMatrix: has('chromium-experimental-subgroup-matrix'),
+  };
+}
