@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           root: '.',
-          include: ['src/**/*.test.ts'],
+          include: ['src/**/*.test.ts', '.ci/**/*.test.mjs'],
           exclude: ['src/**/*.gpu.test.ts'],
           environment: 'node',
         },

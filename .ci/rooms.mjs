@@ -1,0 +1,55 @@
+/**
+ * Which folder of `src` may import which: the one table that `check-imports.mjs` enforces, types included.
+ *
+ * @typedef {object} Grant
+ * @property {string} room the folder that may be imported.
+ * @property {boolean} [typesOnly] only `import type` is allowed.
+ *
+ * @typedef {object} Room
+ * @property {(string | Grant)[]} imports rooms that this one may import, beside itself. `'*'` means every room.
+ * @property {string[]} [except] rooms that `'*'` does not include.
+ * @property {string[]} [shaders] folders below `shaders` whose files it may import (`''` is `shaders` itself).
+ * @property {boolean} [nodeOnly] its files may use Node's own modules and Node-only packages.
+ */
+
+/** Files directly in `src`: the public entry, and nothing else. */
+export const ENTRY_FILE = 'src/index.ts';
+
+/** The pseudo-room of `ENTRY_FILE`, so that the table can grant it like a folder. */
+export const ENTRY_ROOM = 'the public entry';
+
+const ABOVE_ENGINE = [
+  'base',
+  'protocol',
+  'gpu',
+  'kernels',
+  'model',
+  'tokenizer',
+  'image',
+  'sampling',
+  'storage',
+];
+
+/** @type {Record<string, Room>} */
+export const ROOMS = {
+  base: { imports: [] },
+  protocol: { imports: ['base'] },
+  gpu: { imports: ['base'] },
+  kernels: { imports: ['gpu', 'base'], shaders: ['', 'preludes'] },
+  model: { imports: ['kernels', 'gpu', 'base'] },
+  tokenizer: { imports: ['base'] },
+  image: { imports: ['base'] },
+  sampling: { imports: ['base'] },
+  storage: { imports: ['base'] },
+  engine: { imports: ABOVE_ENGINE },
+  worker: { imports: ['engine', 'protocol', 'base'] },
+  agent: { imports: ['base', { room: 'engine', typesOnly: true }] },
+  element: { imports: ['engine', 'agent', 'base'] },
+  helper: { imports: ['engine', 'gpu', 'protocol', 'base'], shaders: ['cuda'], nodeOnly: true },
+  cli: { imports: ['*'], except: ['element', 'demo'], nodeOnly: true },
+  demo: { imports: [ENTRY_ROOM] },
+  [ENTRY_ROOM]: { imports: ['*'], except: ['helper', 'cli', 'demo'] },
+};
+
+/** Packages that do not load in a browser. */
+export const NODE_PACKAGES = ['commander', 'sharp', 'webgpu', 'koffi'];
