@@ -1,0 +1,183 @@
+import { fromFloat16Bits, toFloat16Bits } from '../base/float16.ts';
+import { GROUP_SIZE, VALUES_PER_WORD, ZERO_POINT, type ScaleRule } from './quantization.ts';
+import { roundToFloat16 } from './round-scale.ts';
+
+/** Adding and subtracting this rounds a double of small magnitude to an integer, halves to even. */
+const ROUND_TO_INTEGER = 6755399441055744; // 1.5 * 2^52
+
+/**
+ * Divisors of a group's extreme value that the search tries as scales. The first is MLC's own, so that the
+ * result is never worse; with the second the extreme value takes the topmost level, which the plain rule
+ * leaves unused; with the 4-bit ones beyond 8 it is clipped in favour of the other 31 values.
+ */
+const SEARCH_DIVISORS: Readonly<Record<'q4' | 'q8', readonly number[]>> = {
+  q4: [7, 8, 7.5, 8.5, 9, 9.75],
+  q8: [127, 128],
+};
+
+/**
+ * Quantises groups of 32 values to 4 or 8 bits, as `quantization.ts` lays them out.
+ *
+ * `absmax` is MLC's rule in the arithmetic of numpy and torch: scale = f16(max|w| / 7), q = clip(round to
+ * even(w / scale + 7), 0, 14), every step in f32 (127 and 254 for 8 bits); the caller has rounded `values`
+ * to f16.
+ *
+ * `search` keeps of several scales the one of least squared error and refines it by least squares. Its scale
+ * has the sign of the group's extreme value, so that this value can use the level (15 - 7) * scale; a kernel
+ * that computes (q - 7) * scale need not know. On normally distributed weights the squared error is 0.70 of
+ * that of `absmax`; in no group is it above.
+ *
+ * @param values finite; a multiple of 32 of them
+ * @param words one for every 8 (4) values
+ * @param scales f16 bits, one for every 32 values; infinite where f16 cannot hold the scale
+ */
+export function quantizeGroups(
+  values: Float32Array,
+  words: Uint32Array,
+  scales: Uint16Array,
+  format: 'q4' | 'q8',
+  rule: ScaleRule,
+): void {
+  const low = -ZERO_POINT[format];
+  const high = rule === 'search' ? -low + 1 : -low;
+  const levels = new Int16Array(GROUP_SIZE);
+  for (let start = 0; start < values.length; start += GROUP_SIZE) {
+    const extreme = findExtreme(values, start);
+    const scale =
+      rule === 'search'
+        ? searchScale(values, start, extreme, format)
+        : fromFloat16Bits(toFloat16Bits(Math.abs(extreme) / high));
+    if (rule === 'search') roundByInverse(values, start, scale, low, high, levels);
+    else roundByDivision(values, start, scale, -low, levels);
+    scales[start / GROUP_SIZE] = toFloat16Bits(scale);
+    if (format === 'q4') packNibbles(levels, words, start / VALUES_PER_WORD.q4);
+    else packBytes(levels, words, start / VALUES_PER_WORD.q8);
+  }
+}
+
+/** The inverse of `quantizeGroups`: `values[i] = (q - 7) * scale` (127 for 8 bits), in f32. */
+export function dequantizeGroups(
+  words: Uint32Array,
+  scales: Uint16Array,
+  values: Float32Array,
+  format: 'q4' | 'q8',
+): void {
+  const perWord = VALUES_PER_WORD[format];
+  const bits = 32 / perWord;
+  const mask = 2 ** bits - 1;
+  for (let i = 0; i < values.length; i++) {
+    const q = (words[Math.floor(i / perWord)]! >>> (bits * (i % perWord))) & mask;
+    values[i] = (q - ZERO_POINT[format]) * fromFloat16Bits(scales[Math.floor(i / GROUP_SIZE)]!);
+  }
+}
+
+/** The value of greatest magnitude in a group, with its sign; the first of several. */
+function findExtreme(values: Float32Array, start: number): number {
+  let extreme = 0;
+  for (let i = start; i < start + GROUP_SIZE; i++) {
+    if (Math.abs(values[i]!) > Math.abs(extreme)) extreme = values[i]!;
+  }
+  return extreme;
+}
+
+/** The best f16 scale of a group; 0 when f16 has none but 0. */
+function searchScale(values: Float32Array, start: number, extreme: number, format: 'q4' | 'q8'): number {
+  const divisors = SEARCH_DIVISORS[format];
+  const low = -ZERO_POINT[format];
+  let best = 0;
+  let bestGain = 0;
+  let bestFit = 0;
+  for (let c = 0; c < divisors.length; c++) {
+    const scale = roundToFloat16(extreme / divisors[c]!);
+    if (scale === 0) continue;
+    measure(values, start, scale, low);
+    if (gain > bestGain) {
+      best = scale;
+      bestGain = gain;
+      bestFit = fit;
+    }
+  }
+  const refined = roundToFloat16(bestFit);
+  if (refined === best || refined === 0) return best;
+  measure(values, start, refined, low);
+  return gain > bestGain ? refined : best;
+}
+
+/** Results of `measure`: module variables, because it runs seven times for every 32 weights. */
+let gain = 0;
+let fit = 0;
+
+/**
+ * Quantises a group with a scale. `gain` becomes how much it reduces the squared error from that of zeros,
+ * `fit` the scale of least squared error for the same q.
+ */
+function measure(values: Float32Array, start: number, scale: number, low: number): void {
+  const inverse = 1 / scale;
+  const high = 1 - low;
+  let wq = 0;
+  let qq = 0;
+  for (let i = start; i < start + GROUP_SIZE; i++) {
+    const w = values[i]!;
+    let q = w * inverse + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+    q = q > high ? high : q < low ? low : q;
+    wq += w * q;
+    qq += q * q;
+  }
+  gain = scale * (2 * wq - scale * qq);
+  fit = wq / qq;
+}
+
+/** `levels` becomes q for every value of a group, as `measure` rounds; the zero point for a scale of 0. */
+function roundByInverse(
+  values: Float32Array,
+  start: number,
+  scale: number,
+  low: number,
+  high: number,
+  levels: Int16Array,
+): void {
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  for (let i = 0; i < GROUP_SIZE; i++) {
+    const q = values[start + i]! * inverse + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+    levels[i] = (q > high ? high : q < low ? low : q) - low;
+  }
+}
+
+/** `levels` becomes q for every value of a group, rounded at each step as f32 arithmetic rounds. */
+function roundByDivision(
+  values: Float32Array,
+  start: number,
+  scale: number,
+  zeroPoint: number,
+  levels: Int16Array,
+): void {
+  const divisor = scale === 0 ? Infinity : scale;
+  for (let i = 0; i < GROUP_SIZE; i++) {
+    const shifted = Math.fround(Math.fround(values[start + i]! / divisor) + zeroPoint);
+    const q = shifted + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+    levels[i] = q < 0 ? 0 : q > 2 * zeroPoint ? 2 * zeroPoint : q;
+  }
+}
+
+function packNibbles(levels: Int16Array, words: Uint32Array, first: number): void {
+  for (let word = 0; word < 4; word++) {
+    const at = word * 8;
+    words[first + word] =
+      levels[at]! |
+      (levels[at + 1]! << 4) |
+      (levels[at + 2]! << 8) |
+      (levels[at + 3]! << 12) |
+      (levels[at + 4]! << 16) |
+      (levels[at + 5]! << 20) |
+      (levels[at + 6]! << 24) |
+      (levels[at + 7]! << 28);
+  }
+}
+
+function packBytes(levels: Int16Array, words: Uint32Array, first: number): void {
+  for (let word = 0; word < 8; word++) {
+    const at = word * 4;
+    words[first + word] =
+      levels[at]! | (levels[at + 1]! << 8) | (levels[at + 2]! << 16) | (levels[at + 3]! << 24);
+  }
+}
