@@ -1,0 +1,111 @@
+// Attention of one new token a sequence over its cache, split along the keys: workgroup (split, KV head,
+// sequence) serves all GROUP query heads that share the KV head, so each key and value is read once.
+// Leaves per split the running maximum, the sum and the unnormalised output; attention-combine joins them.
+
+override H: u32;
+override KV: u32;
+override CONTEXT: u32;
+override SCALE: f32;
+override SPLITS: u32;
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read> keys: array<CacheQuad>;
+@group(0) @binding(2) var<storage, read> values: array<CacheQuad>;
+@group(0) @binding(3) var<storage, read> rows: array<Row>;
+// [B, H, SPLITS, D4] and [B, H, SPLITS] (maximum, sum)
+@group(0) @binding(4) var<storage, read_write> partial_output: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> partial_stats: array<vec2f>;
+
+const TILE = 32u;
+const WIDTH = 64u;
+const MASKED = -3e38;
+const SCORE_HEADS = (GROUP + 1u) / 2u;
+// Invocations that cover one head's D4 vectors, how many heads fit side by side, and heads each takes.
+const LANES = D4;
+const SIDE_BY_SIDE = WIDTH / LANES;
+const OUTPUT_HEADS = (GROUP + SIDE_BY_SIDE - 1u) / SIDE_BY_SIDE;
+
+var<workgroup> q_shared: array<vec4f, GROUP * D4>;
+var<workgroup> shares: array<f32, GROUP * TILE>;
+var<workgroup> decays: array<f32, GROUP>;
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
+  let split = workgroup.x;
+  let kv_head = workgroup.y;
+  let row = rows[workgroup.z];
+  let key_count = row.cache_index + 1u;
+  let keys_a_split = keys_per_split(key_count, SPLITS);
+  let first_key = split * keys_a_split;
+  let end_key = min(first_key + keys_a_split, key_count);
+  if (first_key >= key_count) {
+    return;
+  }
+  let first_head = workgroup.z * H + kv_head * GROUP;
+  for (var i = index; i < GROUP * D4; i += WIDTH) {
+    q_shared[i] = q[first_head * D4 + i];
+  }
+  workgroupBarrier();
+
+  let cache = (row.slot * KV + kv_head) * CONTEXT * D4;
+  let lane = index % LANES;
+  let beside = index / LANES;
+  var sums: array<vec4f, OUTPUT_HEADS>;
+  var best = MASKED;
+  var total = 0f;
+  for (var tile = first_key; tile < end_key; tile += TILE) {
+    let key = tile + index % TILE;
+    var products: array<f32, SCORE_HEADS>;
+    if (key < end_key) {
+      for (var d = 0u; d < D4; d++) {
+        let key_value = unpack_quad(keys[cache + key * D4 + d]);
+        for (var i = 0u; i < SCORE_HEADS; i++) {
+          let head = min(index / TILE + i * 2u, GROUP - 1u);
+          products[i] += dot(q_shared[head * D4 + d], key_value);
+        }
+      }
+    }
+    for (var i = 0u; i < SCORE_HEADS; i++) {
+      let head = index / TILE + i * 2u;
+      if (head < GROUP) {
+        shares[head * TILE + index % TILE] = select(MASKED, products[i] * SCALE, key < end_key);
+      }
+    }
+    workgroupBarrier();
+    if (index < GROUP) {
+      var new_best = best;
+      for (var j = 0u; j < TILE; j++) {
+        new_best = max(new_best, shares[index * TILE + j]);
+      }
+      decays[index] = exp(best - new_best);
+      best = new_best;
+      total *= decays[index];
+      for (var j = 0u; j < TILE; j++) {
+        let share = exp(shares[index * TILE + j] - best);
+        shares[index * TILE + j] = share;
+        total += share;
+      }
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < OUTPUT_HEADS; i++) {
+      sums[i] *= decays[min(beside + i * SIDE_BY_SIDE, GROUP - 1u)];
+    }
+    for (var j = 0u; j < min(TILE, end_key - tile); j++) {
+      let value = unpack_quad(values[cache + (tile + j) * D4 + lane]);
+      for (var i = 0u; i < OUTPUT_HEADS; i++) {
+        sums[i] += shares[min(beside + i * SIDE_BY_SIDE, GROUP - 1u) * TILE + j] * value;
+      }
+    }
+    workgroupBarrier();
+  }
+
+  if (index < GROUP) {
+    partial_stats[(first_head + index) * SPLITS + split] = vec2f(best, total);
+  }
+  for (var i = 0u; i < OUTPUT_HEADS; i++) {
+    let head = beside + i * SIDE_BY_SIDE;
+    if (beside < SIDE_BY_SIDE && head < GROUP) {
+      partial_output[((first_head + head) * SPLITS + split) * D4 + lane] = sums[i];
+    }
+  }
+}

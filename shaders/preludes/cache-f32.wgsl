@@ -1,0 +1,6 @@
+// KV cache in f32.
+alias CachePair = vec2f;
+alias CacheQuad = vec4f;
+
+fn pack_pair(value: vec2f) -> CachePair { return value; }
+fn unpack_quad(value: CacheQuad) -> vec4f { return value; }

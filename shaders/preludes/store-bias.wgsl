@@ -1,0 +1,7 @@
+// Result of a matrix product plus a bias for each output channel.
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+
+fn store(row: u32, n: u32, value: f32) {
+  y[row * Y_STRIDE + Y_OFFSET + n] = value + bias[Y_OFFSET + n];
+}
