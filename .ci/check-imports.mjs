@@ -189,7 +189,8 @@ function traceCircle(start, members, edges) {
 }
 
 /**
- * A missing shader is seen by no type check, and a forgotten one by nobody: each belongs to one kernel.
+ * A missing shader is seen by no type check, and a forgotten one by nobody: each belongs to one kernel, the one of
+ * its own name where there is such a file.
  *
  * @param {string[]} shaders
  * @param {Module[]} product
@@ -197,17 +198,18 @@ function traceCircle(start, members, edges) {
  */
 function checkShaders(shaders, product) {
   const kernels = product.filter(({ path }) => path.startsWith('src/kernels/'));
-  const importersOf = (/** @type {string} */ shader) =>
-    kernels.filter(({ imports }) => imports.some(({ target }) => target === shader)).map(({ path }) => path);
   return shaders
     .filter((shader) => shader.endsWith('.wgsl'))
     .flatMap((shader) => {
-      const importers = importersOf(shader);
+      const importers = kernels
+        .filter(({ imports }) => imports.some(({ target }) => target === shader))
+        .map(({ path }) => path);
       if (importers.length === 0) return [`${shader} is imported by no kernel.`];
       if (posix.dirname(shader) !== 'shaders') return [];
-      const kernel = `src/kernels/${posix.basename(shader, '.wgsl')}.ts`;
-      if (importers.length === 1 && importers[0] === kernel) return [];
-      return [`${shader} belongs to ${kernel} alone, and is imported by ${importers.join(', ')}.`];
+      const namesake = `src/kernels/${posix.basename(shader, '.wgsl')}.ts`;
+      const owner = kernels.some(({ path }) => path === namesake) ? namesake : importers[0];
+      if (importers.every((importer) => importer === owner)) return [];
+      return [`${shader} belongs to ${owner} alone, and is imported by ${importers.join(', ')}.`];
     });
 }
 
