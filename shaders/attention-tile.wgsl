@@ -4,6 +4,7 @@
 
 override H: u32;
 override KV: u32;
+// Positions that a slot of the cache holds; 0 for a cache as long as the rows of this step.
 override CONTEXT: u32;
 override SCALE: f32;
 override CAUSAL: bool;
@@ -29,7 +30,8 @@ var<workgroup> row_part: array<f32, TILE * 4u>;
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_query = workgroup.x * TILE;
   let head = workgroup.y;
-  let cache = (step.slot * KV + head / (H / KV)) * CONTEXT * D4;
+  let context = select(CONTEXT, step.row_count, CONTEXT == 0u);
+  let cache = (step.slot * KV + head / (H / KV)) * context * D4;
   let last_query = min(first_query + TILE, step.row_count) - 1u;
   let key_count = select(step.row_count, step.cache_start + last_query + 1u, CAUSAL);
   // For scores an invocation owns 2 queries x 4 keys; for softmax and output a quarter of one query.

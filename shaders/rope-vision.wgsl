@@ -1,12 +1,11 @@
 // Splits the vision tower's qkv, rotates q and k by the patch's row and column, and lays k, v out as a
-// cache [H, CONTEXT, D] so that the same attention kernel reads them.
+// cache [H, P, D] so that the same attention kernel reads them.
 // Half-split order: dimensions i and i + D/2 form a pair; i < D/4 turns by the row, the rest by the column.
 // One invocation two neighbouring dimensions of the lower half and their partners.
 
 override H: u32;
 override D: u32;
 override MERGE: u32;
-override CONTEXT: u32;
 
 @group(0) @binding(0) var<storage, read> qkv: array<vec2f>;
 // cos and sin [position, D / 4]
@@ -50,7 +49,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     q[output + quarter] = high;
     return;
   }
-  let output = (head * CONTEXT + patch_index) * (D / 2u) + i / 2u;
+  let output = (head * step.row_count + patch_index) * (D / 2u) + i / 2u;
   if (part == 1u) {
     keys[output] = pack_pair(low);
     keys[output + quarter] = pack_pair(high);

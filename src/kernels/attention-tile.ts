@@ -13,7 +13,7 @@ export interface AttentionTileOptions {
   readonly KV: number;
   readonly D: number;
   readonly cacheFormat: CacheFormat;
-  /** Positions that a slot of the cache holds. */
+  /** Positions that a slot of the cache holds; 0 for a cache as long as the rows of the step. */
   readonly context: number;
   /** Text: a query sees the cache up to itself. Vision: every query sees every key. */
   readonly isCausal: boolean;

@@ -10,8 +10,6 @@ export interface RopeVisionOptions {
   readonly D: number;
   readonly spatialMergeSize: number;
   readonly cacheFormat: CacheFormat;
-  /** Patches that `keys` and `values` hold. */
-  readonly context: number;
   readonly step: BufferRef;
   /** [P, 3, H, D] f32 */
   readonly qkv: BufferRef;
@@ -19,14 +17,14 @@ export interface RopeVisionOptions {
   readonly rope: BufferRef;
   /** [P, H, D] f32 */
   readonly q: BufferRef;
-  /** [H, context, D] each, in the cache's format */
+  /** [H, P, D] each, in the cache's format */
   readonly keys: BufferRef;
   readonly values: BufferRef;
 }
 
 /** The vision tower's 2-D rope, and its keys and values laid out for the attention kernel. */
 export function ropeVision(options: RopeVisionOptions): KernelCall {
-  const { label, H, D, spatialMergeSize, cacheFormat, context } = options;
+  const { label, H, D, spatialMergeSize, cacheFormat } = options;
   const { step, qkv, rope, q, keys, values } = options;
   return {
     label,
@@ -34,7 +32,7 @@ export function ropeVision(options: RopeVisionOptions): KernelCall {
       shader: 'rope-vision',
       source,
       preludes: [STEP, PATCH_PLACE, cachePrelude(cacheFormat)],
-      constants: { H, D, MERGE: spatialMergeSize, CONTEXT: context },
+      constants: { H, D, MERGE: spatialMergeSize },
     },
     bindings: { step, qkv, rope, q, keys, values },
     grid: [ceilDivide((3 * H * D) / 4, 64), { rows: 'patches', per: 1 }, 1],
