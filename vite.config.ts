@@ -1,10 +1,32 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import type { ViteUserConfig } from 'vitest/config';
+
+type BuildOptions = NonNullable<ViteUserConfig['build']>;
+
+const APP_BUILD: BuildOptions = { outDir: '../../dist/app', emptyOutDir: true, target: 'es2023' };
+
+/** `--mode node`: the command line. Packages stay outside; shaders and the like are inlined. */
+const NODE_BUILD: BuildOptions = {
+  outDir: '../../dist/node',
+  emptyOutDir: true,
+  copyPublicDir: false,
+  target: 'node20',
+  ssr: true,
+  rolldownOptions: {
+    input: {
+      autoglm: fileURLToPath(new URL('src/cli/autoglm.ts', import.meta.url)),
+      'block-worker': fileURLToPath(new URL('src/cli/block-worker.ts', import.meta.url)),
+    },
+    output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+  },
+};
 
 /** The pages live in `src/demo`; the library and the command line are built from the same configuration. */
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   root: 'src/demo',
   publicDir: '../../public',
-  build: { outDir: '../../dist/app', emptyOutDir: true, target: 'es2023' },
+  build: mode === 'node' ? NODE_BUILD : APP_BUILD,
   worker: { format: 'es' },
   test: {
     root: '.',
@@ -34,4 +56,4 @@ export default defineConfig({
       },
     ],
   },
-});
+}));

@@ -67,7 +67,6 @@ class ThreadedPool implements BlockPool {
     const worker = new Worker(workerUrl);
     worker.on('message', (reply: BlockReply) => this.#settle(reply));
     worker.on('error', (error) => this.#failAll(error));
-    worker.unref();
     return worker;
   }
 

@@ -1,10 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import {
-  copyFile,
+  chmod,
   mkdir,
   mkdtemp,
   open,
   readdir,
+  readFile,
   rename,
   rm,
   rmdir,
@@ -80,6 +81,10 @@ export class ModelFolderWriter {
     return this.#shards.reduce((total, shard) => total + shard.byteLength, 0);
   }
 
+  get shardCount(): number {
+    return this.#shards.length;
+  }
+
   /** Appends bytes of the arrays in their planned order; a call need not end where an array does. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.byteLength > 0;) {
@@ -94,9 +99,9 @@ export class ModelFolderWriter {
     }
   }
 
-  /** Copies a file verbatim. */
+  /** Copies the bytes of a file, but not its mode: the source may be read-only. */
   async copy(path: string): Promise<void> {
-    await withDiskError(copyFile(path, join(this.#folder, basename(path))));
+    await withDiskError(writeFile(join(this.#folder, basename(path)), await readFile(path)));
   }
 
   /** Writes a small text file. */
@@ -118,6 +123,8 @@ export class ModelFolderWriter {
       records: this.#records,
     };
     await this.writeText(MANIFEST, `${JSON.stringify(manifest, undefined, 1)}\n`);
+    // A temporary folder is its owner's alone; a model folder is as readable as any other.
+    await chmod(this.#folder, 0o777 & ~process.umask());
     await rmdir(this.#target).catch(() => undefined);
     await rename(this.#folder, this.#target);
   }

@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { inspectModel, type ModelSummary } from './inspect.ts';
+import { formatBytes, type Terminal } from './terminal.ts';
+
+/** Adds `autoglm inspect`. */
+export function addInspectCommand(program: Command, terminal: Terminal): void {
+  program
+    .command('inspect')
+    .description('Show what a model folder holds.')
+    .argument('<model>', 'model folder')
+    .option('--json', 'print it as JSON')
+    .action(async (model: string, flags: { readonly json?: boolean }) => {
+      const summary = await inspectModel(model);
+      terminal.stdout(flags.json ? `${JSON.stringify(summary)}\n` : describe(summary));
+    });
+}
+
+function describe(summary: ModelSummary): string {
+  const { text, vision, formats } = summary;
+  const lines = [
+    `${summary.model}: ${summary.architecture}, ${summary.quantization ?? 'quantisation not stated'}`,
+    `text    ${text.L} layers of ${text.C}, ${text.H} heads of ${text.D}, ${text.KV} key/value heads, MLP ${text.F}, vocabulary ${text.V}, ${text.maxPositionEmbeddings} positions`,
+    `vision  ${vision.L} blocks of ${vision.C}, ${vision.H} heads of ${vision.D}, MLP ${vision.F}, merger ${vision.mergerF}`,
+    `weights ${(summary.parameters / 1e6).toFixed(1)} M parameters, ${formatBytes(summary.bytes)}, ${summary.bitsPerParameter.toFixed(2)} bits each`,
+    ...formats.map(
+      (one) =>
+        `        ${one.format.padEnd(4)} ${String(one.tensors).padStart(5)} tensors ${(one.parameters / 1e6).toFixed(1).padStart(9)} M ${formatBytes(one.bytes).padStart(9)}`,
+    ),
+    `shards  ${summary.shards}, the largest ${formatBytes(summary.largestShardBytes)}, sha256 ${summary.hashed ? 'of each' : 'missing'}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,128 @@
+import { product } from '../base/maths.ts';
+import { parseModelConfig, type ModelConfig } from '../model/config.ts';
+import { VALUES_PER_WORD } from '../model/quantization.ts';
+import { expectedTensors, type ExpectedTensor } from '../model/tensor-names.ts';
+import { parseManifest, type Manifest } from '../storage/manifest.ts';
+import { AutoglmError } from '../base/errors.ts';
+import { readModelFile } from './model-folder.ts';
+
+/** Tensors of one stored format. */
+export interface FormatSummary {
+  readonly format: 'q4' | 'q8' | 'f16' | 'f32';
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+/** What a model folder holds. */
+export interface ModelSummary {
+  readonly model: string;
+  readonly architecture: string;
+  readonly quantization: string | undefined;
+  readonly text: ModelConfig['text'];
+  readonly vision: ModelConfig['vision'];
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly bitsPerParameter: number;
+  readonly shards: number;
+  readonly largestShardBytes: number;
+  /** True when every shard has a sha256. */
+  readonly hashed: boolean;
+  readonly formats: readonly FormatSummary[];
+}
+
+/**
+ * Reads a model folder's config and manifest and checks them against each other.
+ *
+ * @throws AutoglmError `file-missing`, `config-invalid`, `architecture-unsupported`, `manifest-invalid`,
+ *   `tensor-missing`, `tensor-unknown` or `tensor-shape`.
+ */
+export async function inspectModel(folder: string): Promise<ModelSummary> {
+  const config = parseModelConfig(parseJson(await readModelFile(folder, 'config.json')));
+  const manifest = parseManifest(await readModelFile(folder, 'tensor-cache.json'));
+  const formats = summariseFormats(expectedTensors(config), manifest);
+  const parameters = formats.reduce((total, one) => total + one.parameters, 0);
+  return {
+    model: folder,
+    architecture: config.architecture,
+    quantization: manifest.quantization,
+    text: config.text,
+    vision: config.vision,
+    parameters,
+    bytes: manifest.byteLength,
+    bitsPerParameter: (manifest.byteLength * 8) / parameters,
+    shards: manifest.shards.length,
+    largestShardBytes: Math.max(...manifest.shards.map(({ byteLength }) => byteLength)),
+    hashed: manifest.shards.every(({ sha256 }) => sha256 !== undefined),
+    formats,
+  };
+}
+
+function summariseFormats(expected: readonly ExpectedTensor[], manifest: Manifest): readonly FormatSummary[] {
+  const formats = new Map<string, FormatSummary>();
+  const seen = new Set<string>();
+  for (const tensor of expected) {
+    const { format, names } = findStored(tensor, manifest);
+    names.forEach((name) => seen.add(name));
+    const before = formats.get(format) ?? { format, tensors: 0, parameters: 0, bytes: 0 };
+    formats.set(format, {
+      format,
+      tensors: before.tensors + 1,
+      parameters: before.parameters + product(tensor.shape),
+      bytes: before.bytes + names.reduce((total, name) => total + manifest.tensors.get(name)!.byteLength, 0),
+    });
+  }
+  const unknown = [...manifest.tensors.keys()].find((name) => !seen.has(name));
+  if (unknown !== undefined) {
+    throw new AutoglmError('tensor-unknown', `The config leaves no place for the tensor "${unknown}".`, {
+      value: unknown,
+      cure: 'Convert the model again with "autoglm convert".',
+    });
+  }
+  return [...formats.values()].toSorted((a, b) => b.bytes - a.bytes);
+}
+
+/** The format that a tensor is stored in, and the names of its arrays. */
+function findStored(
+  tensor: ExpectedTensor,
+  manifest: Manifest,
+): { format: FormatSummary['format']; names: readonly string[] } {
+  const plain = manifest.tensors.get(tensor.name);
+  if (plain !== undefined) {
+    checkShape(tensor, plain.shape, tensor.shape);
+    return { format: plain.dtype === 'float32' ? 'f32' : 'f16', names: [tensor.name] };
+  }
+  const base = tensor.name.replace(/\.weight$/, '');
+  const words = manifest.tensors.get(`${base}.q_weight`);
+  if (words === undefined || !manifest.tensors.has(`${base}.q_scale`)) {
+    throw new AutoglmError('tensor-missing', `The model folder lacks the tensor "${tensor.name}".`, {
+      value: tensor.name,
+      cure: 'Convert the model again with "autoglm convert".',
+    });
+  }
+  const [N, K] = tensor.shape as [number, number];
+  const format = words.shape[1] === K / VALUES_PER_WORD.q8 ? 'q8' : 'q4';
+  checkShape(tensor, words.shape, [N, K / VALUES_PER_WORD[format]]);
+  return { format, names: [`${base}.q_weight`, `${base}.q_scale`] };
+}
+
+function checkShape(tensor: ExpectedTensor, shape: readonly number[], expected: readonly number[]): void {
+  if (shape.join() === expected.join()) return;
+  throw new AutoglmError(
+    'tensor-shape',
+    `Tensor "${tensor.name}" is stored as [${shape}], not [${expected}].`,
+    {
+      value: shape,
+      limit: expected,
+      cure: 'Convert the model again with "autoglm convert".',
+    },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AutoglmError('config-invalid', 'Cannot read config.json: it is not JSON.', { cause });
+  }
+}
