@@ -37,6 +37,8 @@ export interface ParseActionOptions {
 type Args = Readonly<Record<string, PythonLiteral>>;
 
 const DEFAULT_WAIT_SECONDS = 1;
+/** Prompts say 999; models now and then name the far edge itself. */
+const MAX_COORDINATE = 1000;
 
 const READERS: Readonly<Record<string, (args: Args) => AgentAction>> = {
   Launch: (args) => ({ kind: 'launch', app: readText(args, 'app') }),
@@ -128,10 +130,13 @@ function readTap(args: Args): AgentAction {
 
 function readPoint(args: Args, name: string): ScreenPoint {
   const value = args[name];
-  const isPoint =
-    Array.isArray(value) && value.length === 2 && value.every((part) => Number.isFinite(part) && part >= 0);
-  if (!isPoint) throw invalid(`${name} is not [x, y]`, JSON.stringify(value));
+  const isPoint = Array.isArray(value) && value.length === 2 && value.every(isCoordinate);
+  if (!isPoint) throw invalid(`${name} is not [x, y] of 0..${MAX_COORDINATE}`, String(value));
   return value as unknown as ScreenPoint;
+}
+
+function isCoordinate(value: PythonLiteral): boolean {
+  return typeof value === 'number' && value >= 0 && value <= MAX_COORDINATE;
 }
 
 function readText(args: Args, name: string): string {
