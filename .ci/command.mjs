@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 
+const GRACE_MS = 5_000;
+
 /**
  * Runs a program to its end with its output passed through, and stops it and all it started when it takes too long.
  *
@@ -25,14 +27,19 @@ export function runCommand([program = '', ...args], { cwd, env = {}, timeoutMs }
       // It has ended in the meantime.
     }
   };
-  const onSignal = (/** @type {NodeJS.Signals} */ signal) => {
-    kill(signal);
-    process.exit(1);
+  // Test runners take an interrupt, and only that, as a request to stop the servers that they started.
+  const onSignal = () => {
+    kill('SIGINT');
+    setTimeout(() => kill('SIGKILL'), GRACE_MS).unref();
+    child.once('exit', () => process.exit(1));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  let timedOut = false;
   const timer = setTimeout(() => {
+    timedOut = true;
     console.error(`Stopped after ${timeoutMs / 1000} s: ${[program, ...args].join(' ')}`);
-    kill('SIGKILL');
+    kill('SIGINT');
+    setTimeout(() => kill('SIGKILL'), GRACE_MS).unref();
   }, timeoutMs);
   return new Promise((resolve) => {
     /** @param {boolean} succeeded */
@@ -45,6 +52,6 @@ export function runCommand([program = '', ...args], { cwd, env = {}, timeoutMs }
       console.error(error.message);
       settle(false);
     });
-    child.once('exit', (code) => settle(code === 0));
+    child.once('exit', (code) => settle(code === 0 && !timedOut));
   });
 }

@@ -60,5 +60,7 @@ describe('runCommand', () => {
 
   it('ends a program that hangs', async () => {
     expect(await node('setInterval(() => {}, 1000)', 300)).toBe(false);
+    const endsWellWhenAsked = `process.on('SIGINT', () => process.exit(0)); setInterval(() => {}, 1000)`;
+    expect(await node(endsWellWhenAsked, 600)).toBe(false);
   });
 });
