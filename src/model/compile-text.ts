@@ -1,0 +1,251 @@
+import { attentionDecode } from '../kernels/attention-decode.ts';
+import { attentionTile } from '../kernels/attention-tile.ts';
+import { embedTokens } from '../kernels/embed-tokens.ts';
+import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
+import { matmul } from '../kernels/matmul.ts';
+import { matvec } from '../kernels/matvec.ts';
+import { rmsNorm } from '../kernels/rms-norm.ts';
+import { ropeAppend } from '../kernels/rope-append.ts';
+import { sandwichNorm } from '../kernels/sandwich-norm.ts';
+import { swiglu } from '../kernels/swiglu.ts';
+import type { CompileOptions } from './compile-options.ts';
+import type { ModelConfig, TextConfig } from './config.ts';
+import { PlanBuilder, type Plan } from './plan.ts';
+import { ROW_WORDS, STEP_WORDS } from './step.ts';
+import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
+
+/** Names of the buffers through which the host and the Plans of the text model meet. */
+export const TEXT_BUFFERS = {
+  /** [T] `Row` */
+  rows: 'rows',
+  /** `Step` */
+  step: 'step',
+  /** [image tokens, C] f32 */
+  features: 'features',
+  /** [positions, rotaryDimensions / 2] cosine and sine */
+  rope: 'rope',
+  /** [T, C] residual stream */
+  hidden: 'hidden',
+  /** [T, C] after the last norm */
+  normed: 'normed',
+  /** [rows, C] input of the head */
+  headInput: 'head-input',
+  /** [rows, V] */
+  logits: 'logits',
+} as const;
+
+/** Rows of the prompt for which one head step computes logits. */
+export const HEAD_ROWS = 8;
+
+interface TextCompiler {
+  readonly builder: PlanBuilder;
+  readonly config: TextConfig;
+  readonly options: CompileOptions;
+  /** Most rows of the step. */
+  readonly T: number;
+  /** Sequences of a decode step; undefined for a prefill chunk. */
+  readonly columns: number | undefined;
+}
+
+/** One chunk of a prompt of one sequence: fills the KV cache and leaves the last norm's output. */
+export function compilePrefill(config: ModelConfig, weights: TextWeights, options: CompileOptions): Plan {
+  const builder = new PlanBuilder('prefill');
+  const T = options.prefillChunk;
+  compileDecoder({ builder, config: config.text, options, T, columns: undefined }, weights);
+  return builder.build();
+}
+
+/** One token each of `columns` sequences, up to the logits. */
+export function compileDecode(
+  config: ModelConfig,
+  weights: TextWeights,
+  options: CompileOptions,
+  columns: number,
+): Plan {
+  const builder = new PlanBuilder(`decode x${columns}`);
+  const compiler = { builder, config: config.text, options, T: columns, columns };
+  const { normed } = compileDecoder(compiler, weights);
+  addHead(compiler, weights, normed);
+  return builder.build();
+}
+
+/** Logits of `columns` rows that were copied to the head's input. */
+export function compileHead(
+  config: ModelConfig,
+  weights: TextWeights,
+  options: CompileOptions,
+  columns: number,
+): Plan {
+  const builder = new PlanBuilder(`head x${columns}`);
+  const compiler = { builder, config: config.text, options, T: columns, columns };
+  addHead(compiler, weights, builder.buffer(TEXT_BUFFERS.headInput, HEAD_ROWS * config.text.C));
+  return builder.build();
+}
+
+function addHead(compiler: TextCompiler, weights: TextWeights, x: BufferRef): void {
+  const { builder, config, T } = compiler;
+  const logits = builder.buffer(TEXT_BUFFERS.logits, T * config.V);
+  builder.add(...project(compiler, 'head', weights.head, x, logits));
+}
+
+function compileDecoder(compiler: TextCompiler, weights: TextWeights): { normed: BufferRef } {
+  const { builder, config, options, T } = compiler;
+  const { C } = config;
+  const rows = builder.buffer(TEXT_BUFFERS.rows, T * ROW_WORDS);
+  builder.buffer(TEXT_BUFFERS.step, STEP_WORDS, 'uniform');
+  const hidden = builder.buffer(TEXT_BUFFERS.hidden, T * C);
+  const normed = builder.buffer(TEXT_BUFFERS.normed, T * C);
+  const features = builder.buffer(TEXT_BUFFERS.features, C);
+  builder.add(...embedTokens({ label: 'embed', table: weights.embedding, rows, features, hidden }));
+  builder.add(
+    rmsNorm({
+      label: 'layer.0.input-norm',
+      rows: 'tokens',
+      C,
+      epsilon: config.rmsNormEpsilon,
+      reduction: options.reduction,
+      workgroup: options.rowWorkgroup,
+      x: hidden,
+      weight: weights.layers[0].inputNorm,
+      y: normed,
+    }),
+  );
+  weights.layers.forEach((layer, index) => {
+    const nextNorm = weights.layers[index + 1]?.inputNorm ?? weights.finalNorm;
+    addAttention(compiler, layer, index, { rows, hidden, normed });
+    addMlp(compiler, layer, index, { hidden, normed, nextNorm });
+  });
+  return { normed };
+}
+
+function addAttention(
+  compiler: TextCompiler,
+  layer: TextLayerWeights,
+  index: number,
+  { rows, hidden, normed }: { rows: BufferRef; hidden: BufferRef; normed: BufferRef },
+): void {
+  const { builder, config, options, T } = compiler;
+  const { C, H, KV, D } = config;
+  const label = `layer.${index}`;
+  const qkv = builder.buffer('qkv', T * (H + 2 * KV) * D);
+  const q = builder.buffer('q', T * H * D);
+  const attended = builder.buffer('attended', T * H * D);
+  const projected = builder.buffer('projected', T * C);
+  const cache = addCache(compiler, index);
+  builder.add(...project(compiler, `${label}.qkv`, layer.qkv, normed, qkv));
+  builder.add(
+    ropeAppend({
+      label: `${label}.rope`,
+      ...config,
+      ...options,
+      qkv,
+      bias: layer.qkvBias,
+      rope: builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions),
+      rows,
+      q,
+      ...cache,
+    }),
+  );
+  builder.add(...attend(compiler, `${label}.attention`, { rows, q, ...cache, output: attended }));
+  builder.add(...project(compiler, `${label}.o`, layer.o, attended, projected));
+  builder.add(
+    sandwichNorm({
+      ...normOptions(compiler, `${label}.attention-norm`),
+      x: projected,
+      postWeight: layer.postAttentionNorm,
+      preWeight: layer.preMlpNorm,
+      hidden,
+      y: normed,
+    }),
+  );
+}
+
+function addMlp(
+  compiler: TextCompiler,
+  layer: TextLayerWeights,
+  index: number,
+  { hidden, normed, nextNorm }: { hidden: BufferRef; normed: BufferRef; nextNorm: BufferRef },
+): void {
+  const { builder, config, T } = compiler;
+  const { C, F } = config;
+  const label = `layer.${index}`;
+  const gateUp = builder.buffer('gate-up', T * 2 * F);
+  const activated = builder.buffer('activated', T * F);
+  const projected = builder.buffer('projected', T * C);
+  builder.add(...project(compiler, `${label}.gate-up`, layer.gateUp, normed, gateUp));
+  builder.add(swiglu({ label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp, y: activated }));
+  builder.add(...project(compiler, `${label}.down`, layer.down, activated, projected));
+  builder.add(
+    sandwichNorm({
+      ...normOptions(compiler, label),
+      x: projected,
+      postWeight: layer.postMlpNorm,
+      preWeight: nextNorm,
+      hidden,
+      y: normed,
+    }),
+  );
+}
+
+function normOptions({ config, options }: TextCompiler, label: string) {
+  return {
+    label,
+    rows: 'tokens',
+    C: config.C,
+    epsilon: config.rmsNormEpsilon,
+    reduction: options.reduction,
+    workgroup: options.rowWorkgroup,
+  } as const;
+}
+
+/** Keys and values of a layer: [slots, KV, context, D] each. */
+function addCache(
+  { builder, config, options }: TextCompiler,
+  layer: number,
+): { keys: BufferRef; values: BufferRef } {
+  const elements = options.slots * config.KV * options.context * config.D;
+  const words = options.cacheFormat === 'f16' ? elements / 2 : elements;
+  return { keys: builder.buffer(`keys.${layer}`, words), values: builder.buffer(`values.${layer}`, words) };
+}
+
+function attend(
+  compiler: TextCompiler,
+  label: string,
+  refs: { rows: BufferRef; q: BufferRef; keys: BufferRef; values: BufferRef; output: BufferRef },
+): KernelCall[] {
+  const { builder, config, options, columns } = compiler;
+  const { H, KV, D } = config;
+  const common = { label, H, KV, D, cacheFormat: options.cacheFormat, context: options.context };
+  const { rows, q, keys, values, output } = refs;
+  if (columns === undefined) {
+    const step = { buffer: TEXT_BUFFERS.step };
+    return [attentionTile({ ...common, rows: 'tokens', isCausal: true, step, q, keys, values, output })];
+  }
+  const { splits } = options;
+  return attentionDecode({
+    ...common,
+    columns,
+    splits,
+    rows,
+    q,
+    keys,
+    values,
+    partialOutput: builder.buffer('partial-output', columns * H * splits * D),
+    partialStats: builder.buffer('partial-stats', columns * H * splits * 2),
+    output,
+  });
+}
+
+function project(
+  { options, columns }: TextCompiler,
+  label: string,
+  weight: WeightMatrix,
+  x: BufferRef,
+  y: BufferRef,
+): KernelCall[] {
+  if (columns === undefined) {
+    return matmul({ label, rows: 'tokens', weight, step: { buffer: TEXT_BUFFERS.step }, x, y });
+  }
+  const { reduction, matvecWorkgroup: workgroup } = options;
+  return matvec({ label, columns, weight, reduction, workgroup, x, y });
+}

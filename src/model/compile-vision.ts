@@ -1,0 +1,323 @@
+import { addNorm } from '../kernels/add-norm.ts';
+import { attentionTile } from '../kernels/attention-tile.ts';
+import { embedPatches } from '../kernels/embed-patches.ts';
+import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
+import { K_UNIT, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
+import { layerNormGelu } from '../kernels/layer-norm-gelu.ts';
+import { matmul } from '../kernels/matmul.ts';
+import { rmsNorm } from '../kernels/rms-norm.ts';
+import { ropeVision } from '../kernels/rope-vision.ts';
+import { swiglu } from '../kernels/swiglu.ts';
+import { roundUp } from '../base/maths.ts';
+import type { CompileOptions } from './compile-options.ts';
+import type { ModelConfig, VisionConfig } from './config.ts';
+import { PlanBuilder, type Plan } from './plan.ts';
+import { STEP_WORDS } from './step.ts';
+import type { VisionBlockWeights, VisionWeights } from './weight-layout.ts';
+
+/** Names of the buffers through which the host and the vision Plans meet. */
+export const VISION_BUFFERS = {
+  /** [P, `paddedPatchLength`] f32 */
+  patches: 'vision.patches',
+  /** `Step` of the tower: P rows */
+  step: 'vision.step',
+  /** `Step` of the merger: P / spatialMergeSize^2 rows */
+  mergedStep: 'vision.merged-step',
+  /** [positions, D / 4] cosine and sine */
+  rope: 'vision.rope',
+  /** [C, `paddedPatchLength`] f32 */
+  foldedWeight: 'vision.folded-patch-weight',
+  /** [P, C] residual stream */
+  hidden: 'vision.hidden',
+  /** [P, C] output of the patch embedding */
+  embedded: 'vision.projected',
+  /** [P / merge^2, C * merge^2] after the last norm */
+  normed: 'vision.normed',
+  /** [P / merge^2, outC] after the downsampling convolution */
+  downsampled: 'vision.downsampled',
+  /** [P / merge^2, outC] */
+  features: 'vision.features',
+} as const;
+
+/** Patches that one side of an image may have: the rope table's length. */
+export const MAX_GRID_SIDE = 1024;
+
+/** The vision theta is fixed in the architecture; config.json has no key for it. */
+export const VISION_ROPE_THETA = 10000;
+
+/** Values of a patch of one frame, padded to a unit of K. */
+export function paddedPatchLength({ inChannels, patchSize }: VisionConfig): number {
+  return roundUp(inChannels * patchSize ** 2, K_UNIT);
+}
+
+interface VisionCompiler {
+  readonly builder: PlanBuilder;
+  readonly config: VisionConfig;
+  readonly options: CompileOptions;
+  /** Most patches. */
+  readonly P: number;
+}
+
+/** Run once at load: folds the patch embedding for still images. */
+export function compilePatchFold(config: ModelConfig, weights: VisionWeights): Plan {
+  const { vision } = config;
+  const builder = new PlanBuilder('fold patch embedding');
+  const paddedK = paddedPatchLength(vision);
+  builder.add(
+    foldPatchWeight({
+      label: 'fold',
+      ...vision,
+      paddedK,
+      source: weights.patchEmbed,
+      folded: builder.buffer(VISION_BUFFERS.foldedWeight, vision.C * paddedK),
+    }),
+  );
+  return builder.build();
+}
+
+/** Patches of one image to features of the text model; buffers hold up to `P` patches. */
+export function compileVision(
+  config: ModelConfig,
+  weights: VisionWeights,
+  options: CompileOptions,
+  P: number,
+): Plan {
+  const builder = new PlanBuilder(`vision of ${P} patches`);
+  const compiler = { builder, config: config.vision, options, P };
+  builder.buffer(VISION_BUFFERS.mergedStep, STEP_WORDS, 'uniform');
+  addPatchEmbedding(compiler, weights);
+  weights.blocks.forEach((block, index) => {
+    addBlock(compiler, block, index, weights.blocks[index + 1]?.norm1 ?? weights.postNorm);
+  });
+  addMerger(compiler, weights);
+  return builder.build();
+}
+
+function addPatchEmbedding(compiler: VisionCompiler, weights: VisionWeights): void {
+  const { builder, config, P } = compiler;
+  const { C, positionSide, spatialMergeSize, rmsNormEpsilon } = config;
+  const K = paddedPatchLength(config);
+  const folded: WeightMatrix = {
+    name: VISION_BUFFERS.foldedWeight,
+    N: C,
+    K,
+    format: 'f32',
+    parts: [{ firstRow: 0, rowCount: C, weight: builder.buffer(VISION_BUFFERS.foldedWeight, C * K) }],
+  };
+  const patches = builder.buffer(VISION_BUFFERS.patches, P * K);
+  const projected = builder.buffer(VISION_BUFFERS.embedded, P * C);
+  const hidden = builder.buffer(VISION_BUFFERS.hidden, P * C);
+  const step = builder.buffer(VISION_BUFFERS.step, STEP_WORDS, 'uniform');
+  const bias = weights.patchEmbedBias;
+  builder.add(
+    ...matmul({
+      label: 'vision.patch-embed',
+      rows: 'patches',
+      weight: folded,
+      step,
+      x: patches,
+      y: projected,
+      bias,
+    }),
+  );
+  builder.add(
+    embedPatches({
+      ...rowOptions(compiler, 'vision.embeddings'),
+      C,
+      epsilon: rmsNormEpsilon,
+      positionSide,
+      spatialMergeSize,
+      step,
+      x: projected,
+      weight: weights.postConvNorm,
+      positions: weights.positions,
+      hidden,
+    }),
+  );
+  builder.add(
+    rmsNorm({
+      ...rowOptions(compiler, 'vision.block.0.norm1'),
+      rows: 'patches',
+      C,
+      epsilon: rmsNormEpsilon,
+      x: hidden,
+      weight: weights.blocks[0].norm1,
+      y: builder.buffer(VISION_BUFFERS.normed, P * C),
+    }),
+  );
+}
+
+function addBlock(
+  compiler: VisionCompiler,
+  block: VisionBlockWeights,
+  index: number,
+  nextNorm: BufferRef,
+): void {
+  const { builder, config, P } = compiler;
+  const { C, L, F, rmsNormEpsilon, spatialMergeSize } = config;
+  const label = `vision.block.${index}`;
+  const hidden = builder.buffer(VISION_BUFFERS.hidden, P * C);
+  const normed = builder.buffer(VISION_BUFFERS.normed, P * C);
+  const projected = builder.buffer(VISION_BUFFERS.embedded, P * C);
+  addAttention(compiler, block, label, { normed, projected });
+  const addAndNorm = (name: string, weight: BufferRef, merge = 1): void =>
+    builder.add(
+      addNorm({
+        ...rowOptions(compiler, name),
+        rows: 'patches',
+        C,
+        epsilon: rmsNormEpsilon,
+        merge,
+        x: projected,
+        weight,
+        hidden,
+        y: normed,
+      }),
+    );
+  addAndNorm(`${label}.norm2`, block.norm2);
+  addGatedMlp(compiler, label, 'patches', {
+    F,
+    rowCount: P,
+    gateUp: block.gateUp,
+    down: block.down,
+    x: normed,
+    y: projected,
+  });
+  // The last block's norm already gathers 2x2 patches for the convolution.
+  addAndNorm(label, nextNorm, index === L - 1 ? spatialMergeSize ** 2 : 1);
+}
+
+function addAttention(
+  compiler: VisionCompiler,
+  block: VisionBlockWeights,
+  label: string,
+  { normed, projected }: { normed: BufferRef; projected: BufferRef },
+): void {
+  const { builder, config, options, P } = compiler;
+  const { C, H, D, spatialMergeSize } = config;
+  const { cacheFormat } = options;
+  const words = cacheFormat === 'f16' ? (P * C) / 2 : P * C;
+  const step = { buffer: VISION_BUFFERS.step };
+  const qkv = builder.buffer('vision.qkv', P * 3 * C);
+  const q = builder.buffer('vision.q', P * C);
+  const keys = builder.buffer('vision.keys', words);
+  const values = builder.buffer('vision.values', words);
+  const attended = builder.buffer('vision.attended', P * C);
+  const rope = builder.buffer(VISION_BUFFERS.rope, (MAX_GRID_SIDE * D) / 2);
+  const rows = 'patches';
+  builder.add(...matmul({ label: `${label}.qkv`, rows, weight: block.qkv, step, x: normed, y: qkv }));
+  builder.add(
+    ropeVision({
+      label: `${label}.rope`,
+      H,
+      D,
+      spatialMergeSize,
+      cacheFormat,
+      step,
+      qkv,
+      rope,
+      q,
+      keys,
+      values,
+    }),
+  );
+  builder.add(
+    attentionTile({
+      label: `${label}.attention`,
+      rows,
+      H,
+      KV: H,
+      D,
+      cacheFormat,
+      context: 0,
+      isCausal: false,
+      step,
+      q,
+      keys,
+      values,
+      output: attended,
+    }),
+  );
+  builder.add(
+    ...matmul({ label: `${label}.proj`, rows, weight: block.proj, step, x: attended, y: projected }),
+  );
+}
+
+function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
+  const { builder, config, P } = compiler;
+  const { outC, mergerF, spatialMergeSize } = config;
+  const M = P / spatialMergeSize ** 2;
+  const step = { buffer: VISION_BUFFERS.mergedStep };
+  const rows = 'mergedPatches';
+  const x = { buffer: VISION_BUFFERS.normed };
+  const downsampled = builder.buffer(VISION_BUFFERS.downsampled, M * outC);
+  const merged = builder.buffer('vision.merged', M * outC);
+  const features = builder.buffer(VISION_BUFFERS.features, M * outC);
+  const bias = weights.downsampleBias;
+  builder.add(
+    ...matmul({
+      label: 'vision.downsample',
+      rows,
+      weight: weights.downsample,
+      step,
+      x,
+      y: downsampled,
+      bias,
+    }),
+    ...matmul({
+      label: 'vision.merger.proj',
+      rows,
+      weight: weights.mergerProj,
+      step,
+      x: downsampled,
+      y: merged,
+    }),
+    layerNormGelu({
+      ...rowOptions(compiler, 'vision.merger.norm'),
+      rows,
+      C: outC,
+      // torch's LayerNorm default, which the architecture does not override
+      epsilon: 1e-5,
+      x: merged,
+      weight: weights.mergerNorm,
+      bias: weights.mergerNormBias,
+    }),
+  );
+  addGatedMlp(compiler, 'vision.merger', rows, {
+    F: mergerF,
+    rowCount: M,
+    gateUp: weights.mergerGateUp,
+    down: weights.mergerDown,
+    x: merged,
+    y: features,
+  });
+}
+
+/** y = down(silu(gate x) * up x) */
+function addGatedMlp(
+  { builder }: VisionCompiler,
+  label: string,
+  rows: RowCount,
+  mlp: {
+    F: number;
+    rowCount: number;
+    gateUp: WeightMatrix;
+    down: WeightMatrix;
+    x: BufferRef;
+    y: BufferRef;
+  },
+): void {
+  const { F, rowCount, gateUp, down, x, y } = mlp;
+  const step = { buffer: rows === 'patches' ? VISION_BUFFERS.step : VISION_BUFFERS.mergedStep };
+  const wide = builder.buffer('vision.gate-up', rowCount * 2 * F);
+  const activated = builder.buffer('vision.activated', rowCount * F);
+  builder.add(
+    ...matmul({ label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
+    swiglu({ label: `${label}.swiglu`, rows, F, x: wide, y: activated }),
+    ...matmul({ label: `${label}.down`, rows, weight: down, step, x: activated, y }),
+  );
+}
+
+function rowOptions({ options }: VisionCompiler, label: string) {
+  return { label, reduction: options.reduction, workgroup: options.rowWorkgroup } as const;
+}
