@@ -95,7 +95,8 @@ function toTriple(
 
 function toRescaleFactor(value: unknown): number {
   const factor = value ?? 1 / 255;
-  if (!Number.isFinite(factor) || (factor as number) <= 0) refuse('rescale_factor', value, 'a number above 0');
+  if (!Number.isFinite(factor) || (factor as number) <= 0)
+    refuse('rescale_factor', value, 'a number above 0');
   return factor as number;
 }
 
