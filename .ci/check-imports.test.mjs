@@ -15,6 +15,7 @@ const SOUND = {
   'src/gpu/webgpu-node.ts': `import { create } from 'webgpu';\nimport { readFile } from 'node:fs/promises';`,
   'src/kernels/add.ts': `import code from '#shaders/add.wgsl?raw';\nimport type { Device } from '../gpu/device.ts';`,
   'src/kernels/add.test.ts': `import { run } from '../engine/engine.ts';\nimport 'node:fs';`,
+  'src/model/golden.test.ts': `const data = new URL('../../../data/golden.json', import.meta.url);`,
   'src/engine/engine.ts': `export const run = 1;\nexport type Run = typeof run;`,
   'src/agent/loop.ts': `import type { Run } from '../engine/engine.ts';`,
   'src/cli/main.ts': `import '../gpu/webgpu-node.ts';\nimport 'commander';`,

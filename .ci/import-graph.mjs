@@ -84,9 +84,11 @@ function importedBy(node) {
     const loads = node.expression.kind === ts.SyntaxKind.ImportKeyword || isGlob(node.expression);
     return loads ? asLiteral(node.arguments[0]) : undefined;
   }
-  // `new URL('./engine-worker.ts', import.meta.url)` is how a worker is imported.
+  // `new URL('./engine-worker.ts', import.meta.url)` is how a worker is imported; other URLs name data.
   if (ts.isNewExpression(node) && node.expression.getText() === 'URL') {
-    return node.arguments?.[1]?.getText() === 'import.meta.url' ? asLiteral(node.arguments[0]) : undefined;
+    const file = asLiteral(node.arguments?.[0]);
+    const isModule = file !== undefined && /\.(?:m?[jt]s|wgsl)(?:\?|$)/.test(file.text);
+    return isModule && node.arguments?.[1]?.getText() === 'import.meta.url' ? file : undefined;
   }
   return undefined;
 }
