@@ -16,11 +16,13 @@ import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
 
 /** Names of the buffers through which the host and the Plans of the text model meet. */
 export const TEXT_BUFFERS = {
-  /** [T] `Row` */
-  rows: 'rows',
+  /** [prefillChunk] `Row` of a prompt's chunk */
+  promptRows: 'prompt-rows',
+  /** [MAX_COLUMNS] `Row` of the running sequences; the sampler moves them on */
+  decodeRows: 'decode-rows',
   /** `Step` */
   step: 'step',
-  /** [image tokens, C] f32 */
+  /** [T, C] f32: features of the chunk's image tokens */
   features: 'features',
   /** [positions, rotaryDimensions / 2] cosine and sine */
   rope: 'rope',
@@ -34,8 +36,8 @@ export const TEXT_BUFFERS = {
   logits: 'logits',
 } as const;
 
-/** Rows of the prompt for which one head step computes logits. */
-export const HEAD_ROWS = 8;
+/** Most sequences of a decode step, and most rows of one head step. */
+export const MAX_COLUMNS = 8;
 
 interface TextCompiler {
   readonly builder: PlanBuilder;
@@ -78,7 +80,7 @@ export function compileHead(
 ): Plan {
   const builder = new PlanBuilder(`head x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns };
-  addHead(compiler, weights, builder.buffer(TEXT_BUFFERS.headInput, HEAD_ROWS * config.text.C));
+  addHead(compiler, weights, builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C));
   return builder.build();
 }
 
@@ -91,11 +93,14 @@ function addHead(compiler: TextCompiler, weights: TextWeights, x: BufferRef): vo
 function compileDecoder(compiler: TextCompiler, weights: TextWeights): { normed: BufferRef } {
   const { builder, config, options, T } = compiler;
   const { C } = config;
-  const rows = builder.buffer(TEXT_BUFFERS.rows, T * ROW_WORDS);
+  const rows =
+    compiler.columns === undefined
+      ? builder.buffer(TEXT_BUFFERS.promptRows, T * ROW_WORDS)
+      : builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
   builder.buffer(TEXT_BUFFERS.step, STEP_WORDS, 'uniform');
   const hidden = builder.buffer(TEXT_BUFFERS.hidden, T * C);
   const normed = builder.buffer(TEXT_BUFFERS.normed, T * C);
-  const features = builder.buffer(TEXT_BUFFERS.features, C);
+  const features = builder.buffer(TEXT_BUFFERS.features, T * C);
   builder.add(...embedTokens({ label: 'embed', table: weights.embedding, rows, features, hidden }));
   builder.add(
     rmsNorm({

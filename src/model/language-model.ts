@@ -1,0 +1,87 @@
+import { toError } from '../base/errors.ts';
+import type { Device } from '../gpu/device.ts';
+import { BufferTable } from './buffer-table.ts';
+import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
+import type { ModelConfig } from './config.ts';
+import { TextModel } from './text-model.ts';
+import { VisionTower } from './vision-tower.ts';
+import { layOutWeights, type StoredTensor, type WeightLayout } from './weight-layout.ts';
+import { WeightUpload } from './weight-upload.ts';
+
+/** What a model is loaded from. */
+export interface LoadModelOptions extends CompileRequest {
+  readonly config: ModelConfig;
+  /** The stored tensors by name. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Delivers every tensor's bytes, in any order; resolves when all are delivered and verified. */
+  readonly streamTensors: (
+    write: (name: string, byteOffset: number, bytes: Uint8Array) => void,
+  ) => Promise<void>;
+  /** Called when the weights are on the device and compiling begins. */
+  readonly onCompile?: () => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A model on a device: weights, KV cache, vision tower and text decoder. It owns their memory. */
+export class LanguageModel {
+  readonly config: ModelConfig;
+  readonly layout: WeightLayout;
+  readonly options: CompileOptions;
+  readonly device: Device;
+  readonly vision: VisionTower;
+  readonly text: TextModel;
+  readonly buffers: BufferTable;
+
+  constructor(parts: {
+    config: ModelConfig;
+    layout: WeightLayout;
+    options: CompileOptions;
+    device: Device;
+    vision: VisionTower;
+    text: TextModel;
+    buffers: BufferTable;
+  }) {
+    this.config = parts.config;
+    this.layout = parts.layout;
+    this.options = parts.options;
+    this.device = parts.device;
+    this.vision = parts.vision;
+    this.text = parts.text;
+    this.buffers = parts.buffers;
+  }
+
+  /**
+   * Allocates all buffers, streams the weights in and compiles the Plans. On failure everything that was
+   * allocated is freed again.
+   *
+   * @throws AutoglmError any `tensor-*`, `out-of-memory`, `limit-exceeded`, `device-lost`, or what `streamTensors` throws
+   */
+  static async load(device: Device, request: LoadModelOptions): Promise<LanguageModel> {
+    const { config, tensors, signal } = request;
+    const layout = layOutWeights(config, tensors, device.capabilities.limits);
+    const options = chooseCompileOptions(device.capabilities, request);
+    const buffers = new BufferTable(device);
+    try {
+      for (const [name, byteLength] of layout.buffers) {
+        signal?.throwIfAborted();
+        await buffers.ensure(name, { byteLength, usage: 'storage' });
+      }
+      const upload = new WeightUpload(device, buffers, layout);
+      await request.streamTensors((name, byteOffset, bytes) => upload.write(name, byteOffset, bytes));
+      signal?.throwIfAborted();
+      request.onCompile?.();
+      const vision = new VisionTower(device, buffers, { config, weights: layout.vision, options });
+      const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
+      await vision.prepare();
+      return new LanguageModel({ config, layout, options, device, vision, text, buffers });
+    } catch (error) {
+      buffers.destroy();
+      throw toError(error);
+    }
+  }
+
+  /** Frees all memory of the model; the device lives on. */
+  destroy(): void {
+    this.buffers.destroy();
+  }
+}

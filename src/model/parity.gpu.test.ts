@@ -1,0 +1,166 @@
+/** The whole model against values that transformers computed in f32, tensor by tensor. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DeviceBuffer } from '../gpu/device.ts';
+import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
+import type { SafetensorsFile } from '../storage/safetensors.ts';
+import { TEXT_BUFFERS } from './compile-text.ts';
+import { VISION_BUFFERS } from './compile-vision.ts';
+import { goldenImages, loadGoldenModel, readGoldens } from './golden-model.test-support.ts';
+import type { LanguageModel } from './language-model.ts';
+import { computePositionIds } from './position-ids.ts';
+import type { Sequence } from './text-model.ts';
+
+const PROMPTS = ['text', 'image', 'two_images'] as const;
+
+/** Tolerances as shares of a tensor's largest magnitude. */
+const VARIANTS = [
+  { name: 'glm4v-a', format: 'q0f32', goldens: 'golden.safetensors', tolerance: 2e-4 },
+  { name: 'glm4v-b', format: 'q0f32', goldens: 'golden.safetensors', tolerance: 2e-4 },
+  { name: 'glm4v-b', format: 'q4f16_1', goldens: 'golden-q4.safetensors', tolerance: 2e-3 },
+] as const;
+
+for (const { name, format, goldens: file, tolerance } of VARIANTS) {
+  describe(`${name} at ${format}`, () => {
+    const device = useDevice();
+    let model: LanguageModel;
+    let goldens: SafetensorsFile;
+    let inputs: SafetensorsFile;
+    beforeAll(async () => {
+      inputs = await readGoldens(name);
+      goldens = await readGoldens(name, file);
+      model = await loadGoldenModel(device(), name, format);
+    });
+    afterAll(() => model?.destroy());
+
+    async function encode(
+      prompt: string,
+    ): Promise<{ sequence: Sequence; ropeDelta: number; features: DeviceBuffer[] }> {
+      const tokenIds = inputs.int32(`${prompt}.input_ids`);
+      const images = goldenImages(inputs, prompt);
+      const merge = model.config.vision.spatialMergeSize;
+      const grids = images.map(({ gridRows, gridColumns }) => ({
+        rows: gridRows / merge,
+        columns: gridColumns / merge,
+      }));
+      const { positions, ropeDelta } = computePositionIds(tokenIds, model.config.imageTokenId, grids);
+      const features: DeviceBuffer[] = [];
+      for (const image of images) features.push(await model.vision.encode(image));
+      const runs = features.map((buffer, index) => ({
+        features: buffer,
+        count: grids[index].rows * grids[index].columns,
+        start: imageStart(tokenIds, model.config.imageTokenId, index),
+      }));
+      return { sequence: { tokenIds, positions, images: runs }, ropeDelta, features };
+    }
+
+    for (const prompt of PROMPTS) {
+      it(`gives the position ids of ${prompt}`, async () => {
+        const { sequence } = await encode(prompt);
+        const expected = inputs.int32(`${prompt}.position_ids`);
+        const length = sequence.tokenIds.length;
+        const actual = Array.from({ length: 3 }, (_, axis) =>
+          Array.from({ length }, (_unused, index) => sequence.positions[index * 3 + axis]),
+        ).flat();
+        expect(actual).toEqual([...expected]);
+      });
+
+      it(`gives the image features of ${prompt}`, async () => {
+        if (prompt === 'text') return expect(goldens.entries.has('text.visual')).toBe(false);
+        const { features } = await encode(prompt);
+        const rows: number[] = [];
+        for (const buffer of features) {
+          rows.push(...new Float32Array(await device().read(buffer, 0, buffer.byteLength)));
+        }
+        expectClose(Float32Array.from(rows), goldens.float32(`${prompt}.visual`), tolerance);
+      });
+
+      it(`gives the last norm and the logits at every position of ${prompt}`, async () => {
+        const { sequence } = await encode(prompt);
+        const { text } = model;
+        await text.prefill(sequence, { slot: 0, cachedCount: 0 });
+        const count = sequence.tokenIds.length;
+        expectClose(
+          await text.readRows(TEXT_BUFFERS.normed, count),
+          goldens.float32(`${prompt}.norm`),
+          tolerance,
+        );
+        const logits = new Float32Array(count * model.config.text.V);
+        for (let row = 0; row < count; row++) {
+          await text.computeLogits([row]);
+          const bytes = await device().read(text.logits, 0, model.config.text.V * 4);
+          logits.set(new Float32Array(bytes), row * model.config.text.V);
+        }
+        expectClose(logits, goldens.float32(`${prompt}.logits`), tolerance);
+      });
+    }
+
+    for (const prompt of ['text', 'image'] as const) {
+      it(`continues ${prompt} with the reference's 24 greedy tokens`, async () => {
+        const { sequence, ropeDelta } = await encode(prompt);
+        const expectedLogits = goldens.float32(`${prompt}.greedy_logits`);
+        const { V } = model.config.text;
+        await model.text.prefill(sequence, { slot: 0, cachedCount: 0 });
+        const decode = await model.text.prepareDecode(1);
+        const ids: number[] = [];
+        for (let step = 0; step < 24; step++) {
+          const logits = new Float32Array(await device().read(model.text.logits, 0, V * 4));
+          expectClose(logits, expectedLogits.subarray(step * V, (step + 1) * V), tolerance);
+          const token = logits.indexOf(Math.max(...logits));
+          ids.push(token);
+          const cacheIndex = sequence.tokenIds.length + step;
+          const place = cacheIndex + ropeDelta;
+          model.text.writeDecodeRow(0, {
+            position: [place, place, place],
+            token,
+            cacheIndex,
+            slot: 0,
+            generated: step,
+          });
+          const recorder = device().createRecorder('decode');
+          decode(recorder);
+          recorder.submit();
+        }
+        expect(ids).toEqual([...goldens.int32(`${prompt}.greedy_ids`)]);
+      });
+    }
+
+    if (format === 'q0f32') {
+      it('gives every intermediate of the text decoder', async () => {
+        for (const prompt of ['text', 'image'] as const) {
+          const { sequence } = await encode(prompt);
+          const layers = Array.from({ length: model.config.text.L }, (_, layer) => `layer.${layer}`);
+          const traced = await model.text.trace(sequence, ['embed', ...layers]);
+          expectClose(traced[0], goldens.float32(`${prompt}.embeds`), tolerance);
+          layers.forEach((label, index) => {
+            expectClose(traced[index + 1], goldens.float32(`${prompt}.${label}`), tolerance);
+          });
+        }
+      });
+
+      it('gives every intermediate of the vision tower', async () => {
+        const [image] = goldenImages(inputs, 'image');
+        const { C, outC, L } = model.config.vision;
+        const P = image.gridRows * image.gridColumns;
+        const blocks = Array.from({ length: L }, (_, block) => `vision.block.${block}`);
+        const hidden = { buffer: VISION_BUFFERS.hidden, length: P * C };
+        const traced = await model.vision.trace(image, [
+          { label: 'vision.patch-embed', buffer: VISION_BUFFERS.embedded, length: P * C },
+          { label: 'vision.embeddings', ...hidden },
+          ...blocks.map((label) => ({ label, ...hidden })),
+          { label: 'vision.downsample', buffer: VISION_BUFFERS.downsampled, length: (P / 4) * outC },
+        ]);
+        const names = ['vision.patch_embed', 'vision.embeddings', ...blocks, 'vision.downsample'];
+        names.forEach((key, index) => expectClose(traced[index], goldens.float32(`image.${key}`), tolerance));
+      });
+    }
+  });
+}
+
+/** Index of the first token of the image `index`, counted from 0. */
+function imageStart(tokenIds: Int32Array, imageTokenId: number, index: number): number {
+  let seen = -1;
+  return tokenIds.findIndex((id, place) => {
+    if (id === imageTokenId && tokenIds[place - 1] !== imageTokenId) seen++;
+    return id === imageTokenId && seen === index;
+  });
+}

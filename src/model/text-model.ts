@@ -1,0 +1,250 @@
+import { AutoglmError } from '../base/errors.ts';
+import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
+import type { BufferTable } from './buffer-table.ts';
+import type { CompileOptions } from './compile-options.ts';
+import { compileDecode, compileHead, compilePrefill, MAX_COLUMNS, TEXT_BUFFERS } from './compile-text.ts';
+import type { ModelConfig } from './config.ts';
+import { PlanRunner } from './plan-runner.ts';
+import { createRopeTable } from './rope-table.ts';
+import { encodeRows, encodeStep, IMAGE_FLAG, type Row } from './step.ts';
+import type { TextWeights } from './weight-layout.ts';
+
+/** Consecutive image tokens of a prompt and where their features are. */
+export interface ImageRun {
+  /** Index in the sequence of the image's first token. */
+  readonly start: number;
+  readonly count: number;
+  /** [count, C] f32 */
+  readonly features: DeviceBuffer;
+}
+
+/** A whole sequence, of which a part may already be in the cache. */
+export interface Sequence {
+  readonly tokenIds: ArrayLike<number>;
+  /** [T, 3] */
+  readonly positions: Uint32Array;
+  readonly images: readonly ImageRun[];
+}
+
+/** How to prefill a sequence. */
+export interface PrefillOptions {
+  readonly slot: number;
+  /** Tokens of the sequence that the slot's cache already holds. */
+  readonly cachedCount: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called before each chunk; for progress. */
+  readonly onChunk?: (done: number, total: number) => void;
+  /** Called when the chunk [from, to) has left its rows in `normed`, before the next begins. */
+  readonly afterChunk?: (from: number, to: number) => Promise<void>;
+}
+
+/** The text decoder with its KV cache: prefill of prompts and decode steps. */
+export class TextModel {
+  readonly config: ModelConfig;
+  readonly options: CompileOptions;
+  readonly #device: Device;
+  readonly #buffers: BufferTable;
+  readonly #weights: TextWeights;
+  readonly #prefill: PlanRunner;
+  readonly #heads = new Map<number, PlanRunner>();
+  readonly #decodes = new Map<number, PlanRunner>();
+
+  constructor(
+    device: Device,
+    buffers: BufferTable,
+    parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions; prefill: PlanRunner },
+  ) {
+    this.config = parts.config;
+    this.options = parts.options;
+    this.#device = device;
+    this.#buffers = buffers;
+    this.#weights = parts.weights;
+    this.#prefill = parts.prefill;
+  }
+
+  /** Compiles the Plans, allocates cache and scratch, and uploads the rope table. */
+  static async create(
+    device: Device,
+    buffers: BufferTable,
+    parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+  ): Promise<TextModel> {
+    const { config, weights, options } = parts;
+    const { rotaryDimensions, ropeTheta } = config.text;
+    const plan = compilePrefill(config, weights, options);
+    // The largest of each, so that no later step makes a shared buffer anew.
+    await buffers.ensureScratch([
+      plan,
+      compileDecode(config, weights, options, Math.min(MAX_COLUMNS, options.slots)),
+      compileHead(config, weights, options, MAX_COLUMNS),
+    ]);
+    const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
+    device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
+    const model = new TextModel(device, buffers, {
+      ...parts,
+      prefill: await PlanRunner.create(device, plan, buffers),
+    });
+    await Promise.all([model.#headFor(1), model.#decodeFor(1)]);
+    return model;
+  }
+
+  /** Logits of the last head or decode step, [columns, V] f32. */
+  get logits(): DeviceBuffer {
+    return this.#buffers.get(TEXT_BUFFERS.logits);
+  }
+
+  /** The rows of the running sequences, [MAX_COLUMNS] `Row`. */
+  get decodeRows(): DeviceBuffer {
+    return this.#buffers.get(TEXT_BUFFERS.decodeRows);
+  }
+
+  /**
+   * Computes the part of a sequence that the cache does not hold, chunk by chunk, and the logits after its
+   * last token.
+   *
+   * @throws AutoglmError `prompt-too-long`; the signal's `AbortError` between chunks, after which the slot
+   *   holds no more than `cachedCount` valid tokens
+   */
+  async prefill(sequence: Sequence, options: PrefillOptions): Promise<void> {
+    const total = sequence.tokenIds.length;
+    this.#requireFits(total);
+    const { cachedCount, signal, onChunk, afterChunk } = options;
+    for (let from = cachedCount; from < total; from += this.options.prefillChunk) {
+      signal?.throwIfAborted();
+      onChunk?.(from - cachedCount, total - cachedCount);
+      const to = Math.min(total, from + this.options.prefillChunk);
+      const recorder = this.#device.createRecorder(`prefill ${from}..${to}`);
+      this.#writeChunk(recorder, sequence, { from, to, slot: options.slot });
+      this.#prefill.record(recorder, { tokens: to - from });
+      if (to === total) await this.#recordHead(recorder, [to - 1 - from]);
+      recorder.submit();
+      // As in the vision tower: only an empty queue can be stopped.
+      await this.#device.idle();
+      await afterChunk?.(from, to);
+    }
+  }
+
+  /** Logits of up to `MAX_COLUMNS` rows of the last chunk; `chunkRows` count from its first token. */
+  async computeLogits(chunkRows: readonly number[]): Promise<void> {
+    const recorder = this.#device.createRecorder('head');
+    await this.#recordHead(recorder, chunkRows);
+    recorder.submit();
+  }
+
+  /** Sets the row from which a column's next decode step starts. */
+  writeDecodeRow(column: number, row: Row): void {
+    this.#device.write(this.decodeRows, column * 32, encodeRows([row]));
+  }
+
+  /** Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. */
+  async prepareDecode(columns: number): Promise<(recorder: Recorder) => void> {
+    const runner = await this.#decodeFor(columns);
+    return (recorder) => runner.record(recorder, { tokens: columns });
+  }
+
+  /** Runs the prefill of one chunk up to each label in turn and reads `hidden`; for parity tests. */
+  async trace(sequence: Sequence, labels: readonly string[]): Promise<Float32Array[]> {
+    const count = sequence.tokenIds.length;
+    const results: Float32Array[] = [];
+    let from = 0;
+    for (const label of labels) {
+      const recorder = this.#device.createRecorder(label);
+      if (from === 0) this.#writeChunk(recorder, sequence, { from: 0, to: count, slot: 0 });
+      const to = this.#prefill.endOf(label);
+      this.#prefill.record(recorder, { tokens: count }, from, to);
+      recorder.submit();
+      results.push(await this.readRows(TEXT_BUFFERS.hidden, count));
+      from = to;
+    }
+    return results;
+  }
+
+  /** Reads [count, C] f32 of a row buffer. */
+  async readRows(buffer: string, count: number): Promise<Float32Array> {
+    const byteLength = count * this.config.text.C * 4;
+    return new Float32Array(await this.#device.read(this.#buffers.get(buffer), 0, byteLength));
+  }
+
+  #writeChunk(
+    recorder: Recorder,
+    { tokenIds, positions, images }: Sequence,
+    { from, to, slot }: { from: number; to: number; slot: number },
+  ): void {
+    const rows = Array.from({ length: to - from }, (_, offset): Row => {
+      const index = from + offset;
+      const position: [number, number, number] = [
+        positions[index * 3],
+        positions[index * 3 + 1],
+        positions[index * 3 + 2],
+      ];
+      return { position, token: tokenIds[index], cacheIndex: index, slot, generated: 0 };
+    });
+    const rowBytes = this.config.text.C * 4;
+    for (const { start, count, features } of images) {
+      const first = Math.max(start, from);
+      const last = Math.min(start + count, to);
+      if (first >= last) continue;
+      const target = this.#buffers.get(TEXT_BUFFERS.features);
+      recorder.copy(
+        features,
+        (first - start) * rowBytes,
+        target,
+        (first - from) * rowBytes,
+        (last - first) * rowBytes,
+      );
+      // The features of a chunk lie at the rows of their tokens.
+      for (let index = first; index < last; index++) {
+        rows[index - from] = { ...rows[index - from], token: IMAGE_FLAG + index - from };
+      }
+    }
+    this.#device.write(this.#buffers.get(TEXT_BUFFERS.promptRows), 0, encodeRows(rows));
+    const step = encodeStep({ rowCount: to - from, slot, cacheStart: from });
+    this.#device.write(this.#buffers.get(TEXT_BUFFERS.step), 0, step);
+  }
+
+  async #recordHead(recorder: Recorder, chunkRows: readonly number[]): Promise<void> {
+    const rowBytes = this.config.text.C * 4;
+    const normed = this.#buffers.get(TEXT_BUFFERS.normed);
+    const input = this.#buffers.get(TEXT_BUFFERS.headInput);
+    chunkRows.forEach((row, index) =>
+      recorder.copy(normed, row * rowBytes, input, index * rowBytes, rowBytes),
+    );
+    (await this.#headFor(chunkRows.length)).record(recorder, { tokens: chunkRows.length });
+  }
+
+  async #headFor(columns: number): Promise<PlanRunner> {
+    return this.#runnerFor(this.#heads, columns, compileHead);
+  }
+
+  async #decodeFor(columns: number): Promise<PlanRunner> {
+    return this.#runnerFor(this.#decodes, columns, compileDecode);
+  }
+
+  async #runnerFor(
+    cache: Map<number, PlanRunner>,
+    columns: number,
+    compile: typeof compileDecode,
+  ): Promise<PlanRunner> {
+    const known = cache.get(columns);
+    if (known) return known;
+    const plan = compile(this.config, this.#weights, this.options, columns);
+    await this.#buffers.ensureScratch([plan]);
+    const runner = await PlanRunner.create(this.#device, plan, this.#buffers);
+    cache.set(columns, runner);
+    return runner;
+  }
+
+  #requireFits(tokenCount: number): void {
+    const { context } = this.options;
+    // One place must be left for the answer's first token.
+    if (tokenCount < context) return;
+    throw new AutoglmError(
+      'prompt-too-long',
+      `The prompt has ${tokenCount} tokens and the context window holds ${context}.`,
+      {
+        value: tokenCount,
+        limit: context,
+        cure: 'Shorten the conversation, or load with a larger context window.',
+      },
+    );
+  }
+}

@@ -1,0 +1,182 @@
+import { AutoglmError } from '../base/errors.ts';
+import { roundUp } from '../base/maths.ts';
+import type { Device, DeviceBuffer } from '../gpu/device.ts';
+import type { BufferTable } from './buffer-table.ts';
+import type { CompileOptions } from './compile-options.ts';
+import {
+  compilePatchFold,
+  compileVision,
+  MAX_GRID_SIDE,
+  paddedPatchLength,
+  VISION_BUFFERS,
+  VISION_ROPE_THETA,
+} from './compile-vision.ts';
+import type { ModelConfig } from './config.ts';
+import { PlanRunner } from './plan-runner.ts';
+import { createRopeTable } from './rope-table.ts';
+import { encodeStep } from './step.ts';
+import type { VisionWeights } from './weight-layout.ts';
+
+/** Patches of one image, as `src/image` prepares them. */
+export interface ImagePatches {
+  /** [gridRows * gridColumns, inChannels * patchSize^2] in blocks of spatialMergeSize^2 patches */
+  readonly patches: Float32Array;
+  readonly gridRows: number;
+  readonly gridColumns: number;
+}
+
+/** Scratch buffers grow in steps of so many patches, so that similar screens share one Plan. */
+const PATCH_STEP = 256;
+
+/** Runs the vision tower: patches of an image to rows that replace its image tokens. */
+export class VisionTower {
+  readonly #device: Device;
+  readonly #buffers: BufferTable;
+  readonly #config: ModelConfig;
+  readonly #weights: VisionWeights;
+  readonly #options: CompileOptions;
+  #runner: PlanRunner | undefined;
+  #capacity = 0;
+
+  constructor(
+    device: Device,
+    buffers: BufferTable,
+    { config, weights, options }: { config: ModelConfig; weights: VisionWeights; options: CompileOptions },
+  ) {
+    this.#device = device;
+    this.#buffers = buffers;
+    this.#config = config;
+    this.#weights = weights;
+    this.#options = options;
+  }
+
+  /** Folds the patch embedding and uploads the rope table; once, after the weights are written. */
+  async prepare(): Promise<void> {
+    const { D } = this.#config.vision;
+    const fold = compilePatchFold(this.#config, this.#weights);
+    await this.#buffers.ensureScratch([fold]);
+    const runner = await PlanRunner.create(this.#device, fold, this.#buffers);
+    const recorder = this.#device.createRecorder(fold.name);
+    runner.record(recorder, {});
+    recorder.submit();
+    const table = createRopeTable(MAX_GRID_SIDE, D / 2, VISION_ROPE_THETA);
+    const rope = await this.#buffers.ensure(VISION_BUFFERS.rope, {
+      byteLength: table.byteLength,
+      usage: 'storage',
+    });
+    this.#device.write(rope, 0, table);
+  }
+
+  /** Merged patches of an image: its number of image tokens. */
+  tokenCount({ gridRows, gridColumns }: ImagePatches): number {
+    return (gridRows * gridColumns) / this.#config.vision.spatialMergeSize ** 2;
+  }
+
+  /**
+   * Encodes one image. The caller owns the result, [tokenCount, outC] f32.
+   *
+   * @throws AutoglmError `image-size`, `out-of-memory`, `device-lost`; the signal's `AbortError` between blocks
+   */
+  async encode(
+    image: ImagePatches,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<DeviceBuffer> {
+    const { outC } = this.#config.vision;
+    const runner = await this.#upload(image);
+    const boundaries = this.#weights.blocks.map((_, block) => runner.endOf(`vision.block.${block}`));
+    const counts = { patches: image.gridRows * image.gridColumns, mergedPatches: this.tokenCount(image) };
+    let from = 0;
+    for (const to of [...boundaries, runner.plan.calls.length]) {
+      signal?.throwIfAborted();
+      const recorder = this.#device.createRecorder(runner.plan.name);
+      runner.record(recorder, counts, from, to);
+      recorder.submit();
+      // Waiting here is what makes the tower abortable; a queue already filled could not be stopped.
+      await this.#device.idle();
+      from = to;
+    }
+    const byteLength = counts.mergedPatches * outC * 4;
+    const features = await this.#device.createBuffer({
+      label: 'image features',
+      byteLength,
+      usage: 'storage',
+    });
+    const recorder = this.#device.createRecorder('keep image features');
+    recorder.copy(this.#buffers.get(VISION_BUFFERS.features), 0, features, 0, byteLength);
+    recorder.submit();
+    return features;
+  }
+
+  /**
+   * Runs the tower up to the call of that label and reads a buffer; for parity tests.
+   *
+   * @param labels calls after which to read, in order, each with the buffer to read
+   */
+  async trace(
+    image: ImagePatches,
+    labels: readonly { readonly label: string; readonly buffer: string; readonly length: number }[],
+  ): Promise<Float32Array[]> {
+    const runner = await this.#upload(image);
+    const counts = { patches: image.gridRows * image.gridColumns, mergedPatches: this.tokenCount(image) };
+    const results: Float32Array[] = [];
+    let from = 0;
+    for (const { label, buffer, length } of labels) {
+      const to = runner.endOf(label);
+      const recorder = this.#device.createRecorder(label);
+      runner.record(recorder, counts, from, to);
+      recorder.submit();
+      results.push(new Float32Array(await this.#device.read(this.#buffers.get(buffer), 0, length * 4)));
+      from = to;
+    }
+    return results;
+  }
+
+  async #upload({ patches, gridRows, gridColumns }: ImagePatches): Promise<PlanRunner> {
+    const longest = Math.max(gridRows, gridColumns);
+    if (longest > MAX_GRID_SIDE) {
+      throw new AutoglmError('image-size', `An image of ${gridRows} x ${gridColumns} patches is too long.`, {
+        value: longest,
+        limit: MAX_GRID_SIDE,
+        cure: 'Crop the image.',
+      });
+    }
+    const count = gridRows * gridColumns;
+    const runner = await this.#runnerFor(count);
+    const { vision } = this.#config;
+    const length = vision.inChannels * vision.patchSize ** 2;
+    this.#writePadded(patches, { count, length, paddedLength: paddedPatchLength(vision) });
+    const grid = { gridRows, gridColumns };
+    const { step, mergedStep } = VISION_BUFFERS;
+    this.#device.write(this.#buffers.get(step), 0, encodeStep({ rowCount: count, ...grid }));
+    const rowCount = count / vision.spatialMergeSize ** 2;
+    this.#device.write(this.#buffers.get(mergedStep), 0, encodeStep({ rowCount, ...grid }));
+    return runner;
+  }
+
+  #writePadded(
+    patches: Float32Array,
+    { count, length, paddedLength }: { count: number; length: number; paddedLength: number },
+  ): void {
+    const target = this.#buffers.get(VISION_BUFFERS.patches);
+    const rowsAPiece = Math.max(1, Math.floor(2 ** 20 / (paddedLength * 4)));
+    for (let first = 0; first < count; first += rowsAPiece) {
+      const rows = Math.min(rowsAPiece, count - first);
+      const piece = new Float32Array(rows * paddedLength);
+      for (let row = 0; row < rows; row++) {
+        const start = (first + row) * length;
+        piece.set(patches.subarray(start, start + length), row * paddedLength);
+      }
+      this.#device.write(target, first * paddedLength * 4, piece);
+    }
+  }
+
+  async #runnerFor(patchCount: number): Promise<PlanRunner> {
+    if (this.#runner && patchCount <= this.#capacity) return this.#runner;
+    this.#runner = undefined;
+    this.#capacity = roundUp(patchCount, PATCH_STEP);
+    const plan = compileVision(this.#config, this.#weights, this.#options, this.#capacity);
+    await this.#buffers.ensureScratch([plan]);
+    this.#runner = await PlanRunner.create(this.#device, plan, this.#buffers);
+    return this.#runner;
+  }
+}
