@@ -1,5 +1,6 @@
 import { AutoglmError } from '../base/errors.ts';
 import { describeBytes } from './describe-bytes.ts';
+import { FORMAT_NAMES } from './image-format.ts';
 import type { ImageHeader } from './image-format.ts';
 import { isJpeg, readJpegHeader } from './jpeg-header.ts';
 import { isPng, readPngHeader } from './png-header.ts';
@@ -22,9 +23,9 @@ export function readImageHeader(bytes: Uint8Array): ImageHeader {
   for (const [format, isFormat, readHeader] of READERS) {
     if (!isFormat(bytes)) continue;
     const result = readHeader(bytes);
-    if ('fault' in result) throw undecodable(bytes, `the ${format.toUpperCase()} file ${result.fault}`);
+    if ('fault' in result) throw undecodable(bytes, `the ${FORMAT_NAMES[format]} file ${result.fault}`);
     if (result.width < 1 || result.height < 1) {
-      throw undecodable(bytes, `the ${format.toUpperCase()} file has no area`);
+      throw undecodable(bytes, `the ${FORMAT_NAMES[format]} file has no area`);
     }
     return { format, ...result };
   }

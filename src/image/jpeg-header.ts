@@ -1,9 +1,12 @@
 import { hasAsciiAt, toDataView } from './byte-view.ts';
-import type { HeaderResult } from './image-format.ts';
+import type { HeaderResult, ImageHeader } from './image-format.ts';
 
 const MARKER = 0xff;
 const START_OF_SCAN = 0xda;
 const END_OF_IMAGE = 0xd9;
+const CMYK_COMPONENTS = 4;
+
+type Frame = Pick<ImageHeader, 'width' | 'height' | 'isCmyk'>;
 
 export function isJpeg(bytes: Uint8Array): boolean {
   return hasAsciiAt(bytes, 0, '\xff\xd8\xff');
@@ -15,7 +18,7 @@ export function isJpeg(bytes: Uint8Array): boolean {
  */
 export function readJpegHeader(bytes: Uint8Array): HeaderResult {
   const view = toDataView(bytes);
-  let size: { width: number; height: number } | undefined;
+  let frame: Frame | undefined;
   let offset = 2;
   while (offset + 4 <= bytes.length) {
     if (bytes[offset] !== MARKER) return { fault: `has a damaged segment at byte ${offset}` };
@@ -26,13 +29,17 @@ export function readJpegHeader(bytes: Uint8Array): HeaderResult {
     }
     const length = view.getUint16(offset + 2);
     if (length < 2) return { fault: `has a damaged segment at byte ${offset}` };
-    if (isFrameHeader(marker) && offset + 9 <= bytes.length) {
-      size = { width: view.getUint16(offset + 7), height: view.getUint16(offset + 5) };
+    if (isFrameHeader(marker) && offset + 10 <= bytes.length) {
+      frame = {
+        width: view.getUint16(offset + 7),
+        height: view.getUint16(offset + 5),
+        isCmyk: view.getUint8(offset + 9) === CMYK_COMPONENTS,
+      };
     }
     offset += 2 + length;
     if (marker !== START_OF_SCAN) continue;
-    if (size === undefined) return { fault: 'has no frame header' };
-    if (hasEndMarker(bytes, offset)) return { ...size, hasAlpha: false };
+    if (frame === undefined) return { fault: 'has no frame header' };
+    if (hasEndMarker(bytes, offset)) return { ...frame, hasAlpha: false };
     return { fault: `is truncated: it ends at byte ${bytes.length} without an end marker` };
   }
   return { fault: 'is truncated in its header' };

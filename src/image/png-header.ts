@@ -36,6 +36,7 @@ export function readPngHeader(bytes: Uint8Array): HeaderResult {
         width: view.getUint32(IHDR_OFFSET),
         height: view.getUint32(IHDR_OFFSET + 4),
         hasAlpha: (colourType & ALPHA_BIT) !== 0 || hasTransparentColour,
+        isCmyk: false,
       };
     }
     offset += CHUNK_OVERHEAD + length;

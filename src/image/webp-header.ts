@@ -28,7 +28,7 @@ function readExtended(view: DataView): HeaderResult {
   const flags = view.getUint8(DATA_OFFSET);
   const side = (offset: number) =>
     1 + view.getUint16(DATA_OFFSET + offset, true) + view.getUint8(DATA_OFFSET + offset + 2) * 0x1_0000;
-  return { width: side(4), height: side(7), hasAlpha: (flags & 0x10) !== 0 };
+  return { width: side(4), height: side(7), hasAlpha: (flags & 0x10) !== 0, isCmyk: false };
 }
 
 /** 14 bits each of width and height less one, then one bit for alpha. */
@@ -39,6 +39,7 @@ function readLossless(view: DataView): HeaderResult {
     width: (bits & 0x3fff) + 1,
     height: ((bits >>> 14) & 0x3fff) + 1,
     hasAlpha: ((bits >>> 28) & 1) === 1,
+    isCmyk: false,
   };
 }
 
@@ -48,5 +49,6 @@ function readLossy(view: DataView): HeaderResult {
     width: view.getUint16(DATA_OFFSET + 6, true) & 0x3fff,
     height: view.getUint16(DATA_OFFSET + 8, true) & 0x3fff,
     hasAlpha: false,
+    isCmyk: false,
   };
 }
