@@ -4,13 +4,18 @@ import type { WebGpuDevice } from '../gpu/webgpu-device.ts';
 import { openNodeDevice } from '../gpu/webgpu-node.ts';
 import type { BufferRef, Extent, KernelCall } from './kernel.ts';
 
-type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+/** What a test puts into a buffer. */
+export type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
-/** Opens a device for a `describe` block and destroys it afterwards; a missing adapter fails every test. */
+/**
+ * Opens a device for a `describe` block and destroys it afterwards; a missing adapter fails every test.
+ * Workgroup memory is not cleared, so that a kernel which relies on zeros there fails. (It also spares the
+ * software adapter most of its compile time.)
+ */
 export function useDevice(): () => WebGpuDevice {
   let device: WebGpuDevice | undefined;
   beforeAll(async () => {
-    device = await openNodeDevice();
+    device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
   });
   afterAll(() => device?.destroy());
   return () => device as WebGpuDevice;
@@ -21,10 +26,10 @@ export function ref(buffer: string): BufferRef {
   return { buffer };
 }
 
-/** Runs one kernel call on named arrays and gives back the arrays named in `outputs`. */
+/** Runs kernel calls in order on named arrays and gives back the arrays named in `outputs`. */
 export async function runKernel(
   device: Device,
-  call: KernelCall,
+  calls: KernelCall | readonly KernelCall[],
   arrays: Readonly<Record<string, Data>>,
   { rows = 1, outputs }: { rows?: number; outputs: readonly string[] },
 ): Promise<Record<string, ArrayBuffer>> {
@@ -35,12 +40,17 @@ export async function runKernel(
     device.write(buffer, 0, data);
     buffers[label] = buffer;
   }
-  const program = await device.createProgram(call.program);
-  const ranges = Object.fromEntries(
-    Object.entries(call.bindings).map(([name, range]) => [name, { ...range, buffer: buffers[range.buffer] }]),
-  );
-  const recorder = device.createRecorder(call.label);
-  recorder.dispatch(device.createBindingSet(program, ranges as never), resolveGrid(call.grid, rows));
+  const recorder = device.createRecorder('parity');
+  for (const call of [calls].flat()) {
+    const program = await device.createProgram(call.program);
+    const ranges = Object.fromEntries(
+      Object.entries(call.bindings).map(([name, range]) => [
+        name,
+        { ...range, buffer: buffers[range.buffer] as DeviceBuffer },
+      ]),
+    );
+    recorder.dispatch(device.createBindingSet(program, ranges), resolveGrid(call.grid, rows));
+  }
   recorder.submit();
   const results: Record<string, ArrayBuffer> = {};
   for (const name of outputs) results[name] = await device.read(buffers[name], 0, arrays[name].byteLength);
@@ -64,6 +74,22 @@ export function stepWords(step: {
 }): Uint32Array<ArrayBuffer> {
   const { rowCount, gridRows = 0, gridColumns = 0, slot = 0, cacheStart = 0 } = step;
   return Uint32Array.of(rowCount, gridRows, gridColumns, slot, cacheStart, 0, 0, 0);
+}
+
+/** Words of `Row`s of `preludes/row.wgsl`. */
+export function rowWords(
+  rows: readonly {
+    position?: readonly [number, number, number];
+    token?: number;
+    cacheIndex?: number;
+    slot?: number;
+  }[],
+): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(
+    rows.flatMap(({ position = [0, 0, 0], token = 0, cacheIndex = 0, slot = 0 }) => {
+      return [...position, token, cacheIndex, slot, 0, 0];
+    }),
+  );
 }
 
 /** Normal-like numbers from a seed, so that a failing case can be repeated. */
