@@ -77,6 +77,25 @@ export async function createOrientedSamples(): Promise<ImageSample[]> {
   );
 }
 
+/** Longer than a tile of `toTiles`, one in each direction, with every alpha. */
+export async function createLargeTransparentSamples(): Promise<ImageSample[]> {
+  return encodeAll([
+    ['png wider than a tile, with alpha', openGradient(2100, 40).png()],
+    ['png higher than a tile, with alpha', openGradient(40, 2100).png()],
+  ]);
+}
+
+function openGradient(width: number, height: number): Sharp {
+  const channels = 4;
+  const data = new Uint8Array(width * height * channels);
+  for (let pixel = 0; pixel < width * height; pixel += 1) {
+    const x = pixel % width;
+    const y = Math.floor(pixel / width);
+    data.set([x & 255, y & 255, (x >> 4) + (y >> 4), (x + y) & 255], pixel * channels);
+  }
+  return sharp(data, { raw: { width, height, channels } });
+}
+
 function encodeAll(pipelines: readonly (readonly [string, Sharp])[]): Promise<ImageSample[]> {
   return Promise.all(
     pipelines.map(async ([name, pipeline]) => ({ name, bytes: new Uint8Array(await pipeline.toBuffer()) })),
