@@ -54,7 +54,8 @@ describe('resizeBicubic', () => {
   ])('leaves a flat colour unchanged at %i x %i', (width, height) => {
     const colour = [3, 128, 254];
     const resized = resizeBicubic(createFlat(101, 57, colour), width, height);
-    expect(resized.data).toEqual(createFlat(width, height, colour).data);
+    expect(resized.data).toHaveLength(width * height * 3);
+    expect(resized.data.every((value, index) => value === colour[index % 3])).toBe(true);
   });
 
   it('does not write into its input', () => {
@@ -81,12 +82,14 @@ describe('createBicubicWeights', () => {
     [3, 8400],
   ])('reads only samples that exist from %i to %i samples', (inputLength, outputLength) => {
     const { starts, tapCount, weights, precisionBits } = createBicubicWeights(inputLength, outputLength);
-    for (let index = 0; index < outputLength; index += 1) {
-      expect(starts[index]).toBeGreaterThanOrEqual(0);
-      expect(starts[index]! + tapCount).toBeLessThanOrEqual(inputLength);
+    const rows = Array.from(starts, (start, index) => {
       const row = weights.subarray(index * tapCount, (index + 1) * tapCount);
       const sum = row.reduce((total, weight) => total + weight, 0);
-      expect(Math.abs(sum - 2 ** precisionBits)).toBeLessThanOrEqual(tapCount / 2);
-    }
+      return { first: start, end: start + tapCount, error: Math.abs(sum - 2 ** precisionBits) };
+    });
+    expect(rows).toHaveLength(outputLength);
+    expect(Math.min(...rows.map(({ first }) => first))).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...rows.map(({ end }) => end))).toBeLessThanOrEqual(inputLength);
+    expect(Math.max(...rows.map(({ error }) => error))).toBeLessThanOrEqual(tapCount / 2);
   });
 });
