@@ -55,7 +55,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var total = 0f;
   for (var tile = first_key; tile < end_key; tile += TILE) {
     let key = tile + index % TILE;
-    var products: array<f32, SCORE_HEADS>;
+    // Explicit: some drivers do not clear a variable again that is declared inside a loop.
+    var products = array<f32, SCORE_HEADS>();
     if (key < end_key) {
       for (var d = 0u; d < D4; d++) {
         let key_value = unpack_quad(keys[cache + key * D4 + d]);

@@ -18,7 +18,7 @@ var<workgroup> w_tile: array<vec4f, DEPTH * TILE / 4u>;
 // Loads rows first_row + 4 quad .. + 3 at four consecutive k, transposed on the way in.
 fn load_x(first_row: u32, first_k: u32, quad: u32, k_quad: u32) {
   let k = first_k + k_quad * 4u;
-  var block: mat4x4f;
+  var block = mat4x4f();
   for (var i = 0u; i < 4u; i++) {
     let row = first_row + quad * 4u + i;
     if (row < step.row_count && k < K) {
@@ -34,8 +34,8 @@ fn load_x(first_row: u32, first_k: u32, quad: u32, k_quad: u32) {
 // Loads outputs first_n + 4 quad .. + 3 at eight consecutive k.
 fn load_w(first_n: u32, first_k: u32, quad: u32, unit: u32) {
   let k = first_k + unit * 8u;
-  var low: mat4x4f;
-  var high: mat4x4f;
+  var low = mat4x4f();
+  var high = mat4x4f();
   for (var i = 0u; i < 4u; i++) {
     let n = first_n + quad * 4u + i;
     if (n < N && k < K) {
