@@ -29,7 +29,7 @@ export type Fault =
 /** One request as the server saw it. */
 export interface ServedRequest {
   readonly path: string;
-  /** How many requests for this path came before. */
+  /** How many requests of this method for this path came before. */
   readonly attempt: number;
   /** First byte asked for; 0 without Range. */
   readonly start: number;
@@ -58,6 +58,7 @@ export interface FaultServer {
 }
 
 const CHUNK_BYTES = 64 * 1024;
+const CUT_DELAY_MS = 30;
 
 /** Starts the server on a free port of the loopback interface. */
 export async function startFaultServer(files: ReadonlyMap<string, Uint8Array>): Promise<FaultServer> {
@@ -98,7 +99,7 @@ async function answer(
   const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/').slice(1);
   const seen: ServedRequest = {
     path,
-    attempt: requests.filter((other) => other.path === path).length,
+    attempt: requests.filter((other) => other.path === path && other.method === request.method).length,
     start: Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0),
     method: request.method ?? 'GET',
     headers: request.headers,
@@ -140,7 +141,10 @@ async function answer(
   const truncate = find('truncate');
   if (truncate) bytes = bytes.subarray(0, truncate.byteLength);
   const flip = find('flip');
-  if (flip) bytes = Uint8Array.from(bytes, (byte, index) => (index === flip.offset ? byte ^ 1 : byte));
+  if (flip) {
+    bytes = bytes.slice();
+    bytes[flip.offset] = (bytes[flip.offset] as number) ^ 1;
+  }
 
   const entityTag = `"${createHash('sha1').update(bytes).digest('hex')}"`;
   response.setHeader('etag', entityTag);
@@ -168,7 +172,11 @@ async function answer(
   const stopBytes = find('cut')?.afterBytes ?? find('stall')?.afterBytes ?? Infinity;
   await sendBody(response, body.subarray(0, Math.min(body.byteLength, stopBytes)), seen, find('slow'));
   if (find('stall') && stopBytes < body.byteLength) return;
-  if (find('cut') && stopBytes < body.byteLength) return void response.socket?.destroySoon();
+  if (find('cut') && stopBytes < body.byteLength) {
+    // As on a real line, the end comes after the bytes: Chromium throws away what it has not yet passed on.
+    await new Promise((resolve) => setTimeout(resolve, CUT_DELAY_MS));
+    return void response.socket?.destroySoon();
+  }
   const promised = find('content-length');
   if (promised && promised.byteLength > body.byteLength) return void response.socket?.destroySoon();
   response.end();

@@ -1,6 +1,8 @@
 import { AutoglmError, isAutoglmError } from '../base/errors.ts';
-import type { OpenFileOptions, ReadOptions, ShardSource } from './shard-source.ts';
+import { createBlobReader } from './blob-reader.ts';
 import { wrongLength } from './http-response.ts';
+import { PIECE_BYTES } from './pieces.ts';
+import type { OpenFileOptions, ReadOptions, ShardSource } from './shard-source.ts';
 
 /** A model folder that the user picked with `showDirectoryPicker`, or one inside OPFS. */
 export function createDirectorySource(directory: FileSystemDirectoryHandle): ShardSource {
@@ -61,16 +63,22 @@ function openSlice(
   { offset = 0, byteLength, signal }: OpenFileOptions,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (byteLength !== undefined && file.size !== byteLength) throw wrongLength(path, file.size, byteLength);
-  const reader = file.slice(offset).stream().getReader();
+  const reader = createBlobReader(file.slice(offset));
   return new ReadableStream(
     {
       async pull(controller) {
-        signal?.throwIfAborted();
-        const { done, value } = await reading(label, path, () => reader.read());
-        if (done) controller.close();
-        else controller.enqueue(value);
+        try {
+          signal?.throwIfAborted();
+          const bytes = await reading(label, path, () => reader.read(new ArrayBuffer(PIECE_BYTES)));
+          if (bytes.byteLength > 0) return controller.enqueue(bytes);
+        } catch (error) {
+          await reader.close();
+          throw error;
+        }
+        await reader.close();
+        controller.close();
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: () => reader.close(),
     },
     { highWaterMark: 0 },
   );

@@ -1,6 +1,6 @@
 import { AutoglmError } from '../base/errors.ts';
 import { HttpConnection, type HttpSettings } from './http-connection.ts';
-import { TransientFault } from './transient-fault.ts';
+import { StalledFault, TransientFault } from './transient-fault.ts';
 
 /** A connection and the head of its answer. */
 export interface OpenedConnection {
@@ -24,12 +24,12 @@ export async function openFirstContact(
   try {
     return await openConnection(url, settings, signal, init);
   } catch (fault) {
-    if (!(fault instanceof TransientFault) || !(await isReachable(url, signal))) throw fault;
+    if (!(await isRefusal(fault, url, signal))) throw fault;
   }
   try {
     return await openConnection(url, settings, signal, init);
   } catch (fault) {
-    if (!(fault instanceof TransientFault) || !(await isReachable(url, signal))) throw fault;
+    if (!(await isRefusal(fault, url, signal))) throw fault;
     throw forbidden(url);
   }
 }
@@ -48,6 +48,11 @@ export async function openConnection(
 /** True in a page or worker for a URL of another origin; Node knows no origins. */
 export function isCrossOrigin(url: string): boolean {
   return globalThis.location !== undefined && new URL(url).origin !== globalThis.location.origin;
+}
+
+async function isRefusal(fault: unknown, url: string, signal: AbortSignal | undefined): Promise<boolean> {
+  if (!(fault instanceof TransientFault) || fault instanceof StalledFault) return false;
+  return isReachable(url, signal);
 }
 
 async function isReachable(url: string, signal: AbortSignal | undefined): Promise<boolean> {

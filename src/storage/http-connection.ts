@@ -1,5 +1,5 @@
 import { AutoglmError } from '../base/errors.ts';
-import { TransientFault } from './transient-fault.ts';
+import { StalledFault, TransientFault } from './transient-fault.ts';
 
 /** What every request of a source shares. */
 export interface HttpSettings {
@@ -70,9 +70,9 @@ export class HttpConnection {
   }
 }
 
-function stalled(url: string, stallTimeoutMs: number): TransientFault {
+function stalled(url: string, stallTimeoutMs: number): StalledFault {
   const message = `Cannot read ${url}: the server sent nothing for ${stallTimeoutMs / 1000} s.`;
-  return new TransientFault(
+  return new StalledFault(
     new AutoglmError('network', message, {
       value: 'stalled',
       limit: stallTimeoutMs,

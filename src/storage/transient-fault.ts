@@ -3,7 +3,7 @@ import { backOffDelayMs, delay, type RetryPolicy } from './retry-policy.ts';
 
 /** A failure that may pass: kept apart from the error that is reported once patience has run out. */
 export class TransientFault extends Error {
-  override readonly name = 'TransientFault';
+  override readonly name: string = 'TransientFault';
   /** What to throw when it is not tried again. */
   readonly final: AutoglmError;
   /** Wait that the server asked for. */
@@ -15,6 +15,9 @@ export class TransientFault extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** The server sent nothing for too long. */
+export class StalledFault extends TransientFault {}
 
 /** Counts the failures in a row of one read and waits between them. */
 export class RetryBudget {

@@ -1,0 +1,101 @@
+import { isAutoglmError } from '../base/errors.ts';
+import type { ShardEntry } from './manifest.ts';
+import { PIECE_BYTES, toPieces } from './pieces.ts';
+import { digestPiece, type CreateSha256 } from './sha256.ts';
+import type { PartialShard, ShardCache } from './shard-cache.ts';
+import { ShardCheck } from './shard-check.ts';
+import type { ShardSource } from './shard-source.ts';
+
+/** What `downloadShard` needs. */
+export interface DownloadOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly createSha256: CreateSha256;
+  /** Bytes of the shard that are there by now; can fall when they turn out to be wrong. */
+  readonly onLoadedBytes: (loadedBytes: number) => void;
+}
+
+/**
+ * Fetches one shard into the cache, from where an earlier attempt stopped, and keeps it only if its hash is
+ * right; a wrong one is thrown away and fetched once more from its start. Hold the shard's lock.
+ */
+export async function downloadShard(
+  source: ShardSource,
+  shard: ShardEntry,
+  key: string,
+  cache: ShardCache,
+  options: DownloadOptions,
+): Promise<void> {
+  const partial = await cache.openPartial(key);
+  try {
+    try {
+      await fetchRest(source, shard, partial, options);
+    } catch (error) {
+      // Also a file that changed, or kept bytes that went bad: both show as a wrong hash.
+      if (!isAutoglmError(error, 'shard-corrupt')) throw error;
+      await partial.discard();
+      options.onLoadedBytes(0);
+      await fetchRest(source, shard, partial, options);
+    }
+    await partial.commit();
+  } catch (error) {
+    if (isAutoglmError(error, 'shard-corrupt')) await partial.discard();
+    // Best effort: the error that ended the download is the one to report.
+    else await partial.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function fetchRest(
+  source: ShardSource,
+  shard: ShardEntry,
+  partial: PartialShard,
+  { signal, createSha256, onLoadedBytes }: DownloadOptions,
+): Promise<void> {
+  const { dataPath, byteLength } = shard;
+  const check = await ShardCheck.create(shard, createSha256);
+  if (partial.byteLength > 0 && !(await recheckKept(partial, shard, check, signal))) {
+    await partial.discard();
+    return fetchRest(source, shard, partial, { signal, createSha256, onLoadedBytes });
+  }
+  onLoadedBytes(partial.byteLength);
+  if (partial.byteLength < byteLength) {
+    const stream = await source.openFile(dataPath, { offset: partial.byteLength, byteLength, signal });
+    for await (const piece of toPieces(stream)) {
+      signal?.throwIfAborted();
+      const digest = digestPiece(piece);
+      check.update(piece);
+      await partial.append(piece, await digest);
+      onLoadedBytes(partial.byteLength);
+    }
+  }
+  check.finish(source.label);
+}
+
+/** Feeds the kept bytes to the hash again; false when they are not what was written. */
+async function recheckKept(
+  partial: PartialShard,
+  shard: ShardEntry,
+  check: ShardCheck,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const isPlausible =
+    partial.byteLength === shard.byteLength ||
+    (partial.byteLength < shard.byteLength && partial.byteLength % PIECE_BYTES === 0);
+  if (!isPlausible) return false;
+  const reader = await partial.openReader();
+  try {
+    for (const expected of partial.pieceDigests) {
+      signal?.throwIfAborted();
+      const piece = await reader.read(new ArrayBuffer(PIECE_BYTES));
+      if ((await digestPiece(piece)) !== expected) return false;
+      check.update(piece);
+    }
+    return true;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof DOMException) return false;
+    throw error;
+  } finally {
+    await reader.close();
+  }
+}
