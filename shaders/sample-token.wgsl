@@ -16,7 +16,7 @@ override CHUNKS: u32;
 
 @group(0) @binding(0) var<storage, read> settings: array<SamplerSettings>;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> chunks: array<LogitChunk>;
+@group(0) @binding(2) var<storage, read> chunks: array<LogitSummary>;
 @group(0) @binding(3) var<storage, read> adjusted: array<f32>;
 @group(0) @binding(4) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(5) var<storage, read_write> rows: array<Row>;
@@ -85,10 +85,8 @@ fn find_coarse_cut(sampler: SamplerSettings, best: f32, row: u32, index: u32) ->
       }
     }
   }
-  if (sampler.top_k > 0u) {
-    return find_bin(vec2u(sampler.top_k, 0u), 0f, false, index);
-  }
-  return find_bin(vec2u(0), sampler.top_p, true, index);
+  let by_weight = sampler.top_k == 0u;
+  return find_bin(vec2u(sampler.top_k, 0u), select(0f, sampler.top_p, by_weight), by_weight, index);
 }
 
 // Lists the tokens up to a distance, in no particular order, and gives their number.
@@ -115,21 +113,26 @@ fn list_candidates(limit: u32, best: f32, row: u32, index: u32) -> u32 {
   return workgroupUniformLoad(&shared_word);
 }
 
-// The largest distance that top_k, top_p and min_p keep, after listing the candidates for it.
+// The largest distance that top_k, top_p and min_p keep, and how many candidates it was sought among.
 fn find_limit(sampler: SamplerSettings, best: f32, row: u32, index: u32) -> vec2u {
   let min_p_limit = select(TOO_FAR - 1u, u32(sampler.min_p_distance * 0x1p27f), sampler.min_p_distance < FARTHEST);
-  if (sampler.top_k == 0u && sampler.top_p >= 1f) {
-    return vec2u(min_p_limit, list_candidates(min_p_limit, best, row, index));
+  let is_searched = sampler.top_k > 0u || sampler.top_p < 1f;
+  var limit = min_p_limit;
+  var wanted = vec2u(0);
+  if (is_searched) {
+    let coarse = find_coarse_cut(sampler, best, row, index);
+    limit = (coarse.bin << 24u) | 0xffffffu;
+    wanted = coarse.wanted;
   }
-  let coarse = find_coarse_cut(sampler, best, row, index);
-  var limit = (coarse.bin << 24u) | 0xffffffu;
   let size = list_candidates(limit, best, row, index);
-  if (sampler.top_k == 0u) {
-    limit = find_cut(coarse.wanted, 0f, true, limit, best, row, size, index);
-  } else {
-    limit = find_cut(coarse.wanted, 0f, false, limit, best, row, size, index);
-    if (sampler.top_p < 1f) {
-      limit = find_cut(vec2u(0), sampler.top_p, true, limit, best, row, size, index);
+  // First by count for top_k, then by weight for top_p.
+  for (var step = 0u; step < 2u; step++) {
+    let by_weight = step == 1u;
+    let is_wanted = select(sampler.top_k > 0u, sampler.top_p < 1f, by_weight);
+    if (is_wanted) {
+      // After top_k, the whole that top_p takes a share of is what is left in the list.
+      let share = select(0f, sampler.top_p, by_weight && sampler.top_k > 0u);
+      limit = find_cut(wanted, share, by_weight, limit, best, row, size, index);
     }
   }
   return vec2u(min(limit, min_p_limit), size);
@@ -137,57 +140,24 @@ fn find_limit(sampler: SamplerSettings, best: f32, row: u32, index: u32) -> vec2
 
 fn draw_truncated(sampler: SamplerSettings, generated: u32, best: f32, row: u32, index: u32) -> u32 {
   let found = find_limit(sampler, best, row, index);
-  var drawn = LOWEST;
-  var drawn_id = NO_TOKEN;
+  var summary = empty_summary();
   for (var i = index; i < found.y; i += WORKGROUP) {
     let id = candidates[row * V + i];
     let value = adjusted[row * V + id];
     if (distance_below(best, value) <= found.x) {
       let noisy = value - best + gumbel_noise(sampler.seed, generated, id);
-      if (noisy > drawn || (noisy == drawn && id < drawn_id)) {
-        drawn = noisy;
-        drawn_id = id;
-      }
+      summary = merge(summary, LogitSummary(LOWEST, NO_TOKEN, noisy, id, LOWEST, 0f));
     }
   }
-  return reduce_id(drawn, drawn_id, reduce_max(drawn, index), index);
+  return reduce_summary(summary, index).drawn_id;
 }
 
-// The row's summary from those of its chunks; equal on all invocations.
-fn combine_chunks(row: u32, sampler: SamplerSettings, index: u32) -> LogitChunk {
-  var best = LOWEST;
-  var best_id = NO_TOKEN;
-  var drawn = LOWEST;
-  var drawn_id = NO_TOKEN;
-  var raw_best = LOWEST;
+fn combine_chunks(row: u32, index: u32) -> LogitSummary {
+  var summary = empty_summary();
   for (var i = index; i < CHUNKS; i += WORKGROUP) {
-    let chunk = chunks[row * CHUNKS + i];
-    // Chunks come in order of ids, so that an equal one later does not win.
-    if (chunk.best > best) {
-      best = chunk.best;
-      best_id = chunk.best_id;
-    }
-    if (chunk.drawn > drawn) {
-      drawn = chunk.drawn;
-      drawn_id = chunk.drawn_id;
-    }
-    raw_best = max(raw_best, chunk.raw_best);
+    summary = merge(summary, chunks[row * CHUNKS + i]);
   }
-  var whole: LogitChunk;
-  whole.best = reduce_max(best, index);
-  whole.best_id = reduce_id(best, best_id, whole.best, index);
-  whole.drawn = reduce_max(drawn, index);
-  whole.drawn_id = reduce_id(drawn, drawn_id, whole.drawn, index);
-  if ((sampler.flags & SAMPLER_LOGPROB) != 0u) {
-    whole.raw_best = reduce_max(raw_best, index);
-    var sum = 0f;
-    for (var i = index; i < CHUNKS; i += WORKGROUP) {
-      let chunk = chunks[row * CHUNKS + i];
-      sum += chunk.raw_sum * exp(chunk.raw_best - whole.raw_best);
-    }
-    whole.raw_sum = reduce_sum(sum, index);
-  }
-  return whole;
+  return reduce_summary(summary, index);
 }
 
 fn append_result(row: u32, slot: u32, token: u32, logprob: f32) {
@@ -216,7 +186,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let slot = workgroupUniformLoad(&shared_word);
   let sampler = settings[slot];
   let generated = rows[row].generated;
-  let whole = combine_chunks(row, sampler, index);
+  let whole = combine_chunks(row, index);
 
   let is_fault = whole.best == FAULT || whole.best_id == NO_TOKEN;
   let is_greedy = (sampler.flags & SAMPLER_GREEDY) != 0u;

@@ -1,4 +1,5 @@
-// What the sampling kernels share: the settings of a sequence, the summary of a chunk of its logits, and noise.
+// What the sampling kernels share: the settings of a sequence, the summary of its logits, and noise.
+// Expects: const WORKGROUP, at least 16.
 
 struct SamplerSettings {
   temperature: f32,
@@ -25,15 +26,15 @@ const SAMPLER_MASK = 8u;
 const SAMPLER_LOGPROB = 16u;
 const SAMPLER_TRUNCATES = 32u;
 
-// Summary of one chunk of a row's logits. Ids break ties: the lowest wins, as in torch.argmax.
-struct LogitChunk {
+// Summary of some of a row's logits. Ids break ties: the lowest wins, as in torch.argmax.
+struct LogitSummary {
   // Of the adjusted logits; FAULT when a logit is NaN or +infinity.
   best: f32,
   best_id: u32,
   // Of the adjusted logits plus Gumbel noise: a draw from their softmax.
   drawn: f32,
   drawn_id: u32,
-  // Of the raw logits: largest, and sum of exp(logit - largest).
+  // Of the raw logits: largest, and sum of exp(logit - largest). Kept only for log-probabilities.
   raw_best: f32,
   raw_sum: f32,
 }
@@ -76,9 +77,52 @@ fn gumbel_noise(seed: vec2u, counter: u32, id: u32) -> f32 {
   return -log(exponential);
 }
 
-// The lowest id among those that hold the workgroup's largest value. Ids stay below 2^24, so f32 has them all.
-fn reduce_id(value: f32, id: u32, largest: f32, index: u32) -> u32 {
-  let candidate = select(-0x1p25f, -f32(id), value == largest && id != NO_TOKEN);
-  let lowest = -reduce_max(candidate, index);
-  return select(u32(lowest), NO_TOKEN, lowest > 0x1p24f);
+fn empty_summary() -> LogitSummary {
+  return LogitSummary(LOWEST, NO_TOKEN, LOWEST, NO_TOKEN, LOWEST, 0f);
+}
+
+fn merge(a: LogitSummary, b: LogitSummary) -> LogitSummary {
+  var merged = a;
+  if (b.best > a.best || (b.best == a.best && b.best_id < a.best_id)) {
+    merged.best = b.best;
+    merged.best_id = b.best_id;
+  }
+  if (b.drawn > a.drawn || (b.drawn == a.drawn && b.drawn_id < a.drawn_id)) {
+    merged.drawn = b.drawn;
+    merged.drawn_id = b.drawn_id;
+  }
+  if (b.raw_best > LOWEST) {
+    merged.raw_best = max(a.raw_best, b.raw_best);
+    merged.raw_sum = a.raw_sum * exp(a.raw_best - merged.raw_best) + b.raw_sum * exp(b.raw_best - merged.raw_best);
+  }
+  return merged;
+}
+
+const MERGERS = 16u;
+var<workgroup> summaries: array<LogitSummary, WORKGROUP>;
+
+// All invocations' summaries in one, by few barriers instead of one a level. Every invocation must call, and every one
+// gets the result. There is no subgroup variant: a token must not depend on the subgroup's size.
+fn reduce_summary(mine: LogitSummary, index: u32) -> LogitSummary {
+  summaries[index] = mine;
+  workgroupBarrier();
+  if (index < MERGERS) {
+    var sum = mine;
+    for (var i = index + MERGERS; i < WORKGROUP; i += MERGERS) {
+      sum = merge(sum, summaries[i]);
+    }
+    summaries[index] = sum;
+  }
+  workgroupBarrier();
+  if (index == 0u) {
+    var sum = summaries[0];
+    for (var i = 1u; i < MERGERS; i++) {
+      sum = merge(sum, summaries[i]);
+    }
+    summaries[0] = sum;
+  }
+  workgroupBarrier();
+  let whole = summaries[0];
+  workgroupBarrier();
+  return whole;
 }

@@ -1,8 +1,7 @@
 import source from '#shaders/adjust-logits.wgsl?raw';
-import type { BufferRef, Extent, KernelCall, Reduction } from './kernel.ts';
+import type { BufferRef, Extent, KernelCall } from './kernel.ts';
 import { ROW } from './prelude-sources.ts';
-import { reductionPrelude } from './reduction.ts';
-import { logitChunkCount, SAMPLER, SAMPLER_SHAPE } from './sampler-prelude.ts';
+import { logitChunkCount, SAMPLER, samplerShape } from './sampler-prelude.ts';
 
 /** What `adjustLogits` reads and writes; shapes in brackets. A slot is what `Row.slot` names. */
 export interface AdjustLogitsOptions {
@@ -10,7 +9,8 @@ export interface AdjustLogitsOptions {
   /** Rows that are sampled: a number, or one for each token of a decode step. */
   readonly batch: Extent;
   readonly V: number;
-  readonly reduction: Reduction;
+  /** Invocations of a workgroup, at least 16; a token does not depend on it. */
+  readonly workgroup: number;
   /** [slots] `SamplerSettings` */
   readonly settings: BufferRef;
   /** [batch, V] f32 */
@@ -25,7 +25,7 @@ export interface AdjustLogitsOptions {
   readonly rows: BufferRef;
   /** [batch, V] f32; written for rows with top_k, top_p or min_p only */
   readonly adjusted: BufferRef;
-  /** [batch, chunks] `LogitChunk` */
+  /** [batch, chunks] `LogitSummary` */
   readonly chunks: BufferRef;
 }
 
@@ -34,15 +34,15 @@ export interface AdjustLogitsOptions {
  * token, a draw from the whole softmax, and the chunk's part of the raw softmax.
  */
 export function adjustLogits(options: AdjustLogitsOptions): KernelCall {
-  const { label, batch, V, reduction, settings, logits, counts, bias, mask, rows, adjusted, chunks } =
+  const { label, batch, V, workgroup, settings, logits, counts, bias, mask, rows, adjusted, chunks } =
     options;
   return {
     label,
     program: {
       shader: 'adjust-logits',
       source,
-      preludes: [ROW, reductionPrelude(reduction), SAMPLER],
-      shape: SAMPLER_SHAPE,
+      preludes: [ROW, SAMPLER],
+      shape: samplerShape(workgroup),
       constants: { V },
     },
     bindings: { settings, logits, counts, bias, mask, rows, adjusted, chunks },

@@ -1,8 +1,7 @@
 import source from '#shaders/sample-token.wgsl?raw';
-import type { BufferRef, Extent, KernelCall, Reduction } from './kernel.ts';
+import type { BufferRef, Extent, KernelCall } from './kernel.ts';
 import { ROW } from './prelude-sources.ts';
-import { reductionPrelude } from './reduction.ts';
-import { logitChunkCount, SAMPLER, SAMPLER_SHAPE, WEIGHT_HISTOGRAM } from './sampler-prelude.ts';
+import { logitChunkCount, SAMPLER, samplerShape, WEIGHT_HISTOGRAM } from './sampler-prelude.ts';
 
 /** What `sampleToken` reads and writes; shapes in brackets. A slot is what `Row.slot` names. */
 export interface SampleTokenOptions {
@@ -12,12 +11,13 @@ export interface SampleTokenOptions {
   readonly V: number;
   /** Results that a slot keeps: the i-th generated token is in `results[slot][i % ring]`. */
   readonly ring: number;
-  readonly reduction: Reduction;
+  /** Invocations of a workgroup, at least 16; a token does not depend on it. */
+  readonly workgroup: number;
   /** [slots] `SamplerSettings` */
   readonly settings: BufferRef;
   /** [batch, V] f32, as `adjustLogits` read them */
   readonly logits: BufferRef;
-  /** [batch, chunks] `LogitChunk` of `adjustLogits` */
+  /** [batch, chunks] `LogitSummary` of `adjustLogits` */
   readonly chunks: BufferRef;
   /** [batch, V] f32 of `adjustLogits` */
   readonly adjusted: BufferRef;
@@ -33,15 +33,15 @@ export interface SampleTokenOptions {
 
 /** Chooses a token for each row and puts it where the next step's embedding reads it. */
 export function sampleToken(options: SampleTokenOptions): KernelCall {
-  const { label, batch, V, ring, reduction } = options;
+  const { label, batch, V, ring, workgroup } = options;
   const { settings, logits, chunks, adjusted, counts, rows, results, candidates } = options;
   return {
     label,
     program: {
       shader: 'sample-token',
       source,
-      preludes: [ROW, reductionPrelude(reduction), SAMPLER, WEIGHT_HISTOGRAM],
-      shape: SAMPLER_SHAPE,
+      preludes: [ROW, SAMPLER, WEIGHT_HISTOGRAM],
+      shape: samplerShape(workgroup),
       constants: { V, RING: ring, CHUNKS: logitChunkCount(V) },
     },
     bindings: { settings, logits, chunks, adjusted, counts, rows, results, candidates },

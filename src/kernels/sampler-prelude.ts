@@ -4,7 +4,7 @@ import { ceilDivide } from '../base/maths.ts';
 import type { Prelude } from '../gpu/device.ts';
 import { prelude } from './kernel.ts';
 
-/** `SamplerSettings`, `LogitChunk` and the noise; needs a reduction before it. */
+/** `SamplerSettings`, `LogitSummary` and the noise. */
 export const SAMPLER: Prelude = prelude('sampler', samplerSource);
 /** Exact counts and sums over the distances of tokens below the best one. */
 export const WEIGHT_HISTOGRAM: Prelude = prelude('weight-histogram', histogramSource);
@@ -15,19 +15,17 @@ export const FAULT_TOKEN = 0xffffffff;
 /** Bit of a token count that says that the prompt holds the token; the low 16 bits count generated ones. */
 export const COUNT_IN_PROMPT = 0x80000000;
 
-/** Invocations of a workgroup; 256 is what every adapter allows. */
-export const SAMPLER_WORKGROUP = 256;
-const LOGITS_PER_INVOCATION = 4;
+/** Logits that one workgroup of `adjustLogits` sums up. */
+const CHUNK = 1024;
 
-/** Shape constants that `adjustLogits` and `sampleToken` must agree on. */
-export const SAMPLER_SHAPE: Readonly<Record<string, number>> = {
-  WORKGROUP: SAMPLER_WORKGROUP,
-  PER_INVOCATION: LOGITS_PER_INVOCATION,
-};
+/** Shape constants of the sampling kernels. */
+export function samplerShape(workgroup: number): Readonly<Record<string, number>> {
+  return { WORKGROUP: workgroup, CHUNK };
+}
 
 /** Chunks of a row of V logits. */
 export function logitChunkCount(V: number): number {
-  return ceilDivide(V, SAMPLER_WORKGROUP * LOGITS_PER_INVOCATION);
+  return ceilDivide(V, CHUNK);
 }
 
 /** What decides the sizes of the sampling buffers. */
@@ -63,7 +61,7 @@ export function samplerByteLengths({
     adjusted: batch * V * 4,
     /** [batch, V] u32 */
     candidates: batch * V * 4,
-    /** [batch, chunks] LogitChunk */
+    /** [batch, chunks] LogitSummary */
     chunks: batch * logitChunkCount(V) * 24,
     /** [slots, ring] of token id and log-probability */
     results: slots * ring * 8,

@@ -2,7 +2,7 @@ import type { Device, DeviceBuffer, Grid } from '../gpu/device.ts';
 import { encodeSettings } from '../sampling/encode-settings.ts';
 import type { SamplerSettings } from '../sampling/settings.ts';
 import { adjustLogits } from './adjust-logits.ts';
-import type { KernelCall, Reduction } from './kernel.ts';
+import type { KernelCall } from './kernel.ts';
 import { ref } from './parity.test-support.ts';
 import { sampleToken } from './sample-token.ts';
 import { samplerByteLengths } from './sampler-prelude.ts';
@@ -49,7 +49,7 @@ interface RunOptions {
   readonly steps?: number;
   readonly ring?: number;
   readonly vocabularySize?: number;
-  readonly reduction?: Reduction;
+  readonly workgroup?: number;
 }
 
 /** Words of `Row` before the first step; the slot is the sequence's place counted from the end, to tell them apart. */
@@ -64,7 +64,7 @@ function firstRows(batch: number): Uint32Array<ArrayBuffer> {
 export async function runSampler(
   device: Device,
   sequences: readonly TestSequence[],
-  { V, steps = 1, ring = steps, vocabularySize = V, reduction = 'workgroup' }: RunOptions,
+  { V, steps = 1, ring = steps, vocabularySize = V, workgroup = 64 }: RunOptions,
 ): Promise<SamplerRun> {
   const batch = sequences.length;
   const lengths = {
@@ -89,7 +89,7 @@ export async function runSampler(
   });
 
   const refs = Object.fromEntries(Object.keys(lengths).map((name) => [name, ref(name)]));
-  const options = { label: 'test', batch, V, ring, reduction, ...refs };
+  const options = { label: 'test', batch, V, ring, workgroup, ...refs };
   const calls = [adjustLogits(options as never), sampleToken(options as never)];
   const sets = await Promise.all(calls.map((call) => bind(device, call, buffers)));
   const recorder = device.createRecorder('sampler');
@@ -110,7 +110,7 @@ export async function runSampler(
   const words = new Uint32Array(results);
   const floats = new Float32Array(results);
   const perSequence = <T>(pick: (index: number) => T): T[][] =>
-    sequences.map((_, row) =>
+    [...sequences.keys()].map((row) =>
       Array.from({ length: ring }, (_, i) => pick(((batch - 1 - row) * ring + i) * 2)),
     );
   return {
