@@ -1,0 +1,109 @@
+import { LitElement, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { customElement, property, query } from 'lit/decorators.js';
+import type { EngineInfo } from '../engine/engine.ts';
+import { backendBadgeStyles } from './backend-badge.styles.ts';
+import { controlStyles } from './controls.styles.ts';
+import { diagnoseSoftware } from './diagnosis.ts';
+import type { BrowserFacts } from './diagnosis.ts';
+import type { EngineState } from './engine-controller.ts';
+import { icon } from './icons.ts';
+import { renderAdvice } from './load-panel.ts';
+import type { Localizer } from './strings/localizer.ts';
+import { UnloadRequestEvent } from './unload-request-event.ts';
+
+const BACKEND_NAMES: Readonly<Record<EngineInfo['backend'], string>> = {
+  webgpu: 'WebGPU',
+  helper: 'Helper',
+  'web-llm': 'WebLLM',
+  remote: 'Remote',
+};
+
+/**
+ * @summary Says where answers are computed, and opens the figures behind it.
+ *
+ * @csspart badge - The badge.
+ * @csspart popover - The figures.
+ */
+@customElement('autoglm-backend-badge')
+export class AutoglmBackendBadge extends LitElement {
+  static override styles = [controlStyles, backendBadgeStyles];
+
+  @property({ attribute: false }) state: EngineState = { kind: 'idle' };
+  @property({ attribute: false }) browser!: BrowserFacts;
+  @property({ attribute: false }) words!: Localizer;
+
+  @query('.badge') badge!: HTMLElement;
+  @query('.popover') panel!: HTMLElement | null;
+
+  override render(): TemplateResult {
+    const { state, words } = this;
+    if (state.kind !== 'ready') {
+      const key = state.kind === 'idle' ? 'notLoaded' : state.kind;
+      return html`<span class="badge ${state.kind}" part="badge"><i></i>${words.say(key)}</span>`;
+    }
+    const { info } = state.engine;
+    const name = BACKEND_NAMES[info.backend];
+    return html`<button
+        type="button"
+        class="badge ${info.isSoftware ? 'software' : 'ready'}"
+        part="badge"
+        popovertarget="facts"
+        aria-label=${words.say('backendLabel', { name: `${name}, ${info.adapter}` })}
+      >
+        <i></i><span>${info.isSoftware ? words.say('softwareBadge') : name}</span>
+        <bdi class="adapter">${info.adapter}</bdi>
+      </button>
+      <div id="facts" popover class="popover" part="popover" @beforetoggle=${this.#place}>
+        ${this.#renderFacts(info)}
+      </div>`;
+  }
+
+  #renderFacts(info: EngineInfo): TemplateResult {
+    const { words } = this;
+    const row = (label: string, value: string) =>
+      html`<dt>${label}</dt>
+        <dd><bdi>${value}</bdi></dd>`;
+    return html`<dl>
+        ${row(words.say('backend'), BACKEND_NAMES[info.backend])} ${row(words.say('adapter'), info.adapter)}
+        ${info.gpuBytes > 0 ? row(words.say('memory'), words.bytes(info.gpuBytes)) : nothing}
+        ${row(words.say('modelName'), info.model)}
+        ${info.quantization === '' ? nothing : row(words.say('quantization'), info.quantization)}
+        ${row(words.say('context'), words.say('tokenCount', { count: info.contextWindow }))}
+      </dl>
+      ${info.isSoftware ? this.#renderSoftware() : nothing}
+      <button type="button" class="button" @click=${this.#unload}>${words.say('unload')}</button>`;
+  }
+
+  #renderSoftware(): TemplateResult {
+    const { title, steps } = diagnoseSoftware(this.browser);
+    return html`<div class="software-note">
+      <p>${icon('warning')}<strong>${this.words.say(title)}</strong></p>
+      ${renderAdvice(steps, this.words)}
+    </div>`;
+  }
+
+  #unload = (): void => {
+    this.panel?.hidePopover();
+    this.dispatchEvent(new UnloadRequestEvent());
+  };
+
+  /** A popover stands in the top layer, where it has to be told its place. */
+  #place = (event: ToggleEvent): void => {
+    if (event.newState !== 'open' || this.panel === null) return;
+    const { bottom, left, right } = this.badge.getBoundingClientRect();
+    const { style } = this.panel;
+    const { clientWidth } = document.documentElement;
+    style.top = `${bottom + 6}px`;
+    const isRtl = getComputedStyle(this).direction === 'rtl';
+    style.left = isRtl ? `${Math.max(8, left)}px` : 'auto';
+    style.right = isRtl ? 'auto' : `${Math.max(8, clientWidth - right)}px`;
+    style.maxHeight = `calc(100dvh - ${bottom + 20}px)`;
+  };
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'autoglm-backend-badge': AutoglmBackendBadge;
+  }
+}

@@ -1,0 +1,665 @@
+import { LitElement, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { customElement, property, query, state } from 'lit/decorators.js';
+import { TINY_SYSTEM_PROMPT } from '../agent/prompts.ts';
+import { AutoglmError, isAbortError } from '../base/errors.ts';
+import type { Engine, EngineInfo } from '../engine/engine.ts';
+import { abortable } from './abortable.ts';
+import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
+import type { GenerationSettings } from './answer-stream.ts';
+import './backend-badge.ts';
+import { chatStyles } from './chat.styles.ts';
+import './composer.ts';
+import { HOME_APP } from './composer.ts';
+import type { AutoglmComposer, CountImageTokens } from './composer.ts';
+import type { ComposerInputEvent, ComposerSubmitEvent, Draft } from './composer-events.ts';
+import { renderContextGauge } from './context-gauge.ts';
+import { ConversationController } from './conversation-controller.ts';
+import { branchPositions, createConversation, imagesOf } from './conversation.ts';
+import type { AssistantTurn, Conversation, Turn, TurnImage } from './conversation.ts';
+import { controlStyles } from './controls.styles.ts';
+import { readBrowserFacts } from './diagnosis.ts';
+import { DropController } from './drop-controller.ts';
+import { EngineController, isFatal } from './engine-controller.ts';
+import type { Backend } from './engine-source.ts';
+import { AutoglmActionEvent } from './events/action.ts';
+import { AutoglmBackendEvent } from './events/backend.ts';
+import { AutoglmErrorEvent } from './events/error.ts';
+import { AutoglmMessageEvent } from './events/message.ts';
+import { AutoglmProgressEvent } from './events/progress.ts';
+import { AutoglmReadyEvent } from './events/ready.ts';
+import { AutoglmTokenEvent } from './events/token.ts';
+import type { ChatExample } from './example-cards.ts';
+import type { ExampleEvent } from './example-event.ts';
+import type { HistoryCommandEvent } from './history-command-event.ts';
+import { HistoryController } from './history-controller.ts';
+import { fromHistoryFile, toHistoryFile, toMarkdown } from './history-file.ts';
+import './history-panel.ts';
+import type { AutoglmHistoryPanel } from './history-panel.ts';
+import { icon } from './icons.ts';
+import type { IconName } from './icons.ts';
+import { openImageSource } from './image-files.ts';
+import './image-viewer.ts';
+import type { AutoglmImageViewer } from './image-viewer.ts';
+import { isCancel } from './keyboard.ts';
+import './load-panel.ts';
+import { LocalizerController } from './localizer-controller.ts';
+import './message-list.ts';
+import type { AutoglmMessageList } from './message-list.ts';
+import { fetchModelFacts, modelName } from './model-facts.ts';
+import type { ModelFacts } from './model-facts.ts';
+import { ObjectUrls } from './object-urls.ts';
+import { SlotsController } from './slots-controller.ts';
+import { saveFile } from './save-file.ts';
+import type { Localizer, StringKey } from './strings/localizer.ts';
+import { themeStyles } from './theme.styles.ts';
+import type { TurnCommandEvent } from './turn-command-event.ts';
+
+/** What `send` takes besides the text. */
+export interface SendOptions {
+  /** Screenshots, or URLs of the page's own that are fetched. */
+  readonly images?: readonly (Blob | string)[];
+  /** The app that the screenshots show, in AutoGLM's wording. Default with images: `System Home`. */
+  readonly currentApp?: string | null;
+}
+
+/** The parts of a turn, handed on to the page. */
+const LIST_PARTS =
+  'list, empty, examples, message, bubble, actions, reasoning, action-card, figures, markdown, screenshot, mark';
+
+/**
+ * @summary A chat with AutoGLM, a phone agent that runs in this page on WebGPU: screenshots in, actions out.
+ *
+ * @slot header - Replaces the name in the header.
+ * @slot empty - Shown while the conversation is empty.
+ * @slot poster - Replaces the words above the load button.
+ * @slot composer-actions - Further buttons beside the attach button.
+ * @slot message-actions - Further buttons for the newest answer.
+ * @slot footer - Replaces the line under the composer.
+ *
+ * @event {AutoglmProgressEvent} autoglm-progress - A step of a load.
+ * @event {AutoglmReadyEvent} autoglm-ready - The model is loaded.
+ * @event {AutoglmTokenEvent} autoglm-token - Text was generated.
+ * @event {AutoglmMessageEvent} autoglm-message - A turn was added.
+ * @event {AutoglmActionEvent} autoglm-action - An answer holds an action.
+ * @event {AutoglmBackendEvent} autoglm-backend - The engine changed.
+ * @event {AutoglmErrorEvent} autoglm-error - A load or an answer failed.
+ *
+ * @csspart header - The bar at the top.
+ * @csspart footer - Everything below the conversation.
+ * @csspart panel - The poster, progress or failure in place of the conversation.
+ * @csspart composer - The box around the text field.
+ * @csspart list - The conversation, which scrolls.
+ * @csspart message - A turn.
+ * @csspart bubble - The user's words.
+ * @csspart action-card - An action in words.
+ * @csspart screenshot - A screenshot with its mark.
+ * @csspart mark - The drawing on a screenshot.
+ *
+ * @cssproperty --autoglm-accent - Buttons, links and focus.
+ * @cssproperty --autoglm-accent-ink - Text on the accent.
+ * @cssproperty --autoglm-accent-soft - The user's bubble.
+ * @cssproperty --autoglm-background - Behind the conversation.
+ * @cssproperty --autoglm-surface - Header, footer and cards.
+ * @cssproperty --autoglm-raised - The text field and badges.
+ * @cssproperty --autoglm-hover - What the pointer is over.
+ * @cssproperty --autoglm-line - Borders.
+ * @cssproperty --autoglm-line-strong - Borders of fields.
+ * @cssproperty --autoglm-text - Text.
+ * @cssproperty --autoglm-muted - Text of less weight.
+ * @cssproperty --autoglm-warn - Warnings; `--autoglm-warn-soft` is behind them.
+ * @cssproperty --autoglm-bad - Faults; `--autoglm-bad-soft` is behind them.
+ * @cssproperty --autoglm-mark - The mark on a screenshot; `--autoglm-mark-ink` where it is text.
+ * @cssproperty --autoglm-shadow - The shadow of what floats.
+ * @cssproperty --autoglm-font - The typeface.
+ * @cssproperty --autoglm-font-mono - The typeface of code.
+ * @cssproperty --autoglm-font-size - Text size; `-xs`, `-s`, `-l` and `-xl` are the others.
+ * @cssproperty --autoglm-radius-s - Corners; `-m`, `-l` and `-full` are the others.
+ * @cssproperty --autoglm-space-s - Distances; `-xs`, `-m`, `-l` and `-xl` are the others.
+ * @cssproperty --autoglm-content-width - Width of the conversation in a wide page.
+ * @cssproperty --autoglm-screenshot-width - Width of the screenshot beside an answer.
+ *
+ * @cssState loading - The model is being loaded.
+ * @cssState ready - The model answers.
+ * @cssState streaming - An answer is being written.
+ * @cssState failed - The load failed.
+ */
+@customElement('autoglm-chat')
+export class AutoglmChat extends LitElement {
+  static override styles = [controlStyles, themeStyles, chatStyles];
+
+  /** URL of the model folder, relative to the page. */
+  @property({ reflect: true }) model = '';
+  /** `manual` waits for the user's consent; `eager` loads at once. */
+  @property({ reflect: true }) loading: 'manual' | 'eager' = 'manual';
+  /** Where answers are computed. */
+  @property({ reflect: true }) backend: Backend = 'auto';
+  /** URL of the local helper, where one is linked. */
+  @property({ attribute: 'helper-url', reflect: true }) helperUrl = '';
+  /** Tokens that prompt and answer may hold together; null lets the engine choose. */
+  @property({ attribute: 'context-window', type: Number, reflect: true }) contextWindow: number | null = null;
+  /** BCP 47 tag; empty follows the page's `lang`, then the browser. */
+  @property({ reflect: true }) locale = '';
+  /** `auto` follows the system. */
+  @property({ reflect: true }) theme: 'auto' | 'light' | 'dark' = 'auto';
+  /** What the model is told before the conversation. */
+  @property({ attribute: 'system-prompt' }) systemPrompt = TINY_SYSTEM_PROMPT;
+  /** Conversations with the same key share one history in this browser; empty keeps nothing. */
+  @property({ attribute: 'history-key' }) historyKey = 'default';
+  /** Offered while the conversation is empty. */
+  @property({ attribute: false }) examples: readonly ChatExample[] = [];
+  /** Sampler settings of every request; greedy by default. */
+  @property({ attribute: false }) generation: GenerationSettings = {};
+  /** Tells what an image costs, before it is sent. */
+  @property({ attribute: false }) countImageTokens: CountImageTokens = () => null;
+
+  @state() facts: ModelFacts | null = null;
+  @state() announcement = '';
+  @state() importFault = '';
+
+  @query('autoglm-composer') composer!: AutoglmComposer;
+  @query('autoglm-message-list') list!: AutoglmMessageList | null;
+  @query('autoglm-image-viewer') viewer!: AutoglmImageViewer;
+  @query('autoglm-history-panel') historyPanel!: AutoglmHistoryPanel;
+
+  readonly #internals = this.attachInternals();
+  readonly #browser = readBrowserFacts(navigator, isSecureContext);
+  readonly #urls = new ObjectUrls();
+  readonly #slots = new SlotsController(this);
+  readonly #localizer = new LocalizerController(this);
+  readonly #history = new HistoryController(this);
+  readonly #reported = new WeakSet<AutoglmError>();
+  readonly #drop = new DropController(this, (files) => void this.composer.addFiles(files));
+  readonly #engine = new EngineController(this, {
+    onProgress: (progress) => this.dispatchEvent(new AutoglmProgressEvent(progress)),
+    onReady: (engine) => this.#onReady(engine),
+    onGone: () => this.dispatchEvent(new AutoglmBackendEvent(null)),
+    onFailure: (error) => this.#report(error),
+  });
+  readonly #talk = new ConversationController(this, this.#createContext(), {
+    onChange: (conversation) => this.#onChange(conversation),
+    onTurn: (turn) => this.#onTurn(turn),
+    onText: (turnId, text) => this.dispatchEvent(new AutoglmTokenEvent(turnId, text)),
+    onFault: (error) => this.#onFault(error),
+  });
+
+  /** The loaded engine. A page may hand in its own, which the element then uses and never unloads. */
+  get engine(): Engine | null {
+    return this.#engine.engine;
+  }
+
+  set engine(engine: Engine | null) {
+    if (engine === null) this.#engine.unload();
+    else this.#engine.adopt(engine);
+  }
+
+  /** The turns of the shown branch. */
+  get turns(): readonly Turn[] {
+    return this.#talk.shown;
+  }
+
+  /**
+   * Loads the model; what is cached is not fetched again. After a failure or a lost device it may be called again.
+   *
+   * @throws AutoglmError, or `AbortError` when `unload()` ended the load.
+   */
+  async load(): Promise<EngineInfo> {
+    const { model, backend, helperUrl, contextWindow } = this;
+    return (await this.#engine.load({ model, backend, helperUrl, contextWindow })).info;
+  }
+
+  /**
+   * Sends a turn and resolves with the whole answer; a stopped or failed one says so in `finish`. Loads the
+   * model first where it is not loaded.
+   *
+   * @throws AutoglmError `engine-busy` while an answer is being written, `message-invalid` for an empty turn,
+   *   `image-undecodable` for a broken image.
+   */
+  async send(text: string, options: SendOptions = {}): Promise<AssistantTurn> {
+    const images = await Promise.all((options.images ?? []).map(openImageSource));
+    const currentApp = options.currentApp === undefined && images.length > 0 ? HOME_APP : options.currentApp;
+    return this.#send({ text: text.trim(), images, currentApp: currentApp ?? null });
+  }
+
+  /** Stops the answer that is being written; what has come is kept. */
+  stop(): void {
+    this.#talk.stop();
+  }
+
+  /** Begins a new conversation; the old one stays in the history. */
+  reset(): void {
+    this.#show(createConversation());
+  }
+
+  /** Frees the model, or ends its load. The conversation stays. */
+  async unload(): Promise<void> {
+    this.#talk.stop();
+    this.#engine.unload();
+    await this.updateComplete;
+  }
+
+  /**
+   * The shown branch: `json` holds it as OpenAI messages with the images as data URLs, `markdown` is for people.
+   */
+  async exportHistory(format: 'json' | 'markdown' = 'json'): Promise<string> {
+    const { conversation } = this.#talk;
+    if (format === 'markdown') return toMarkdown(conversation);
+    return `${JSON.stringify(await toHistoryFile(conversation), null, 2)}\n`;
+  }
+
+  /**
+   * Shows an exported conversation, or any list of OpenAI messages, as a new conversation.
+   *
+   * @param data the JSON text, or the parsed value.
+   * @throws AutoglmError `message-invalid` for anything else; images must be data URLs.
+   */
+  async importHistory(data: string | object): Promise<void> {
+    const conversation = await fromHistoryFile(typeof data === 'string' ? parseJson(data) : data);
+    this.#show(conversation);
+    await this.#history.save(conversation);
+  }
+
+  override focus(options?: FocusOptions): void {
+    this.composer.focus(options);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.addEventListener('keydown', this.#onKeydown);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.removeEventListener('keydown', this.#onKeydown);
+    // An element that is only moved is connected again in the same task.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#talk.stop();
+      this.#engine.unload();
+      this.#urls.keepOnly(new Set());
+    });
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has('historyKey')) this.#history.use(this.historyKey);
+    const isOther = (['model', 'backend', 'helperUrl', 'contextWindow'] as const).some((name) =>
+      changed.has(name),
+    );
+    if (!isOther && !changed.has('loading')) return;
+    if (this.hasUpdated && isOther && !this.#engine.isBorrowed) this.#engine.unload();
+    if (this.loading === 'eager') this.#loadQuietly();
+    else void this.#readFacts();
+  }
+
+  protected override firstUpdated(): void {
+    void this.#restore();
+  }
+
+  protected override updated(): void {
+    const { kind } = this.#engine.state;
+    this.#setState('loading', kind === 'loading');
+    this.#setState('ready', kind === 'ready');
+    this.#setState('failed', kind === 'failed');
+    this.#setState('streaming', this.#talk.live !== null);
+  }
+
+  override render(): TemplateResult {
+    return html`<div class="chat" lang=${this.#words.locale} dir=${this.#words.direction}>
+      ${this.#renderHeader()}
+      <div class="body">${this.#renderBody()}</div>
+      ${this.#renderFooter()}
+      ${this.#drop.isOver ? html`<div class="drop">${icon('import')}${this.#words.say('dropHere')}</div>` : nothing}
+      <p class="visually-hidden" role="status">${this.announcement}</p>
+      <autoglm-image-viewer exportparts="viewer" .words=${this.#words}></autoglm-image-viewer>
+      ${this.#renderHistory()}
+    </div>`;
+  }
+
+  get #words(): Localizer {
+    return this.#localizer.localizer;
+  }
+
+  #renderHeader(): TemplateResult {
+    const info = this.#engine.engine?.info ?? null;
+    return html`<header part="header">
+      ${this.#history.isEnabled ? this.#renderTool('history', 'history', this.#openHistory) : nothing}
+      <slot name="header"><span class="name">AutoGLM</span></slot>
+      <bdi class="model">${info?.model ?? modelName(this.model)}</bdi>
+      <span class="grow"></span>
+      <autoglm-backend-badge
+        exportparts="badge, popover"
+        .state=${this.#engine.state}
+        .browser=${this.#browser}
+        .words=${this.#words}
+        @unload-request=${() => void this.unload()}
+      ></autoglm-backend-badge>
+      ${this.#renderTool('newChat', 'newChat', this.#newChat)}
+    </header>`;
+  }
+
+  #renderTool(name: IconName, label: StringKey, run: () => void): TemplateResult {
+    const text = this.#words.say(label);
+    return html`<button type="button" class="icon-button" title=${text} aria-label=${text} @click=${run}>
+      ${icon(name)}
+    </button>`;
+  }
+
+  #renderHistory(): TemplateResult {
+    return html`<autoglm-history-panel
+      exportparts="history"
+      .summaries=${this.#history.summaries}
+      .currentId=${this.#talk.conversation.id}
+      .fault=${this.importFault}
+      .words=${this.#words}
+      @history-command=${this.#onHistoryCommand}
+    ></autoglm-history-panel>`;
+  }
+
+  #renderBody(): TemplateResult {
+    const isReady = this.#engine.state.kind === 'ready';
+    const isEmpty = this.#talk.shown.length === 0;
+    if (isEmpty && !isReady) return html`<div class="panel-scroller">${this.#renderPanel(false)}</div>`;
+    return html`<autoglm-message-list
+        exportparts=${LIST_PARTS}
+        .turns=${this.#talk.shown}
+        .live=${this.#talk.live}
+        .branches=${branchPositions(this.#talk.conversation)}
+        .urlOf=${this.#urlOf}
+        .examples=${this.examples}
+        .words=${this.#words}
+        .hasMessageActions=${this.#slots.has('message-actions')}
+        @turn-command=${this.#onTurnCommand}
+        @example-choose=${this.#onExample}
+      >
+        ${this.#forward('empty')}${this.#forward('message-actions')}
+      </autoglm-message-list>
+      ${isReady ? nothing : this.#renderPanel(true)}`;
+  }
+
+  #renderPanel(compact: boolean): TemplateResult {
+    return html`<autoglm-load-panel
+      exportparts="panel, load-button, progress"
+      ?compact=${compact}
+      .state=${this.#engine.state}
+      .facts=${this.facts}
+      .browser=${this.#browser}
+      .words=${this.#words}
+      @load-request=${this.#loadQuietly}
+      @load-cancel=${() => this.#engine.cancel()}
+    >
+      ${this.#forward('poster')}
+    </autoglm-load-panel>`;
+  }
+
+  #renderFooter(): TemplateResult {
+    const words = this.#words;
+    const { kind } = this.#engine.state;
+    const info = this.#engine.engine?.info ?? null;
+    const privacy =
+      info?.backend === 'helper'
+        ? 'privacyHelper'
+        : info?.backend === 'remote'
+          ? 'privacyRemote'
+          : 'privacyLocal';
+    return html`<footer part="footer">
+      <div class="column">
+        <autoglm-composer
+          exportparts="composer, input, attach-button, camera-button, send-button, attachments"
+          .words=${words}
+          .countImageTokens=${this.countImageTokens}
+          ?sendable=${kind === 'ready' || kind === 'loading'}
+          ?streaming=${this.#talk.live !== null}
+          @composer-input=${this.#onInput}
+          @composer-submit=${this.#onSubmit}
+          @composer-stop=${this.stop}
+        >
+          ${this.#forward('composer-actions', '')}
+        </autoglm-composer>
+        <div class="hints">
+          <slot name="footer"><span>${words.say(privacy)}</span></slot>
+          ${renderContextGauge(this.#talk.shown, info, words)}
+        </div>
+      </div>
+    </footer>`;
+  }
+
+  #forward(name: string, slot = name): TemplateResult | typeof nothing {
+    return this.#slots.has(name) ? html`<slot name=${name} slot=${slot}></slot>` : nothing;
+  }
+
+  #createContext() {
+    const withEngine = async <T>(task: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> => {
+      await abortable(this.load(), signal);
+      return this.#engine.queue(task, signal);
+    };
+    const systemPrompt = () => this.systemPrompt;
+    const generation = () => this.generation;
+    return {
+      withEngine,
+      get systemPrompt() {
+        return systemPrompt();
+      },
+      get generation() {
+        return generation();
+      },
+    };
+  }
+
+  async #send(draft: Draft): Promise<AssistantTurn> {
+    if (draft.text === '' && draft.images.length === 0) {
+      throw new AutoglmError('message-invalid', 'The turn is empty.', { cure: 'Give a text or an image.' });
+    }
+    const isFirst = this.#talk.shown.length === 0;
+    // A screenshot alone continues a task; the first one needs a question.
+    const text = draft.text === '' && isFirst ? this.#words.say('describeScreen') : draft.text;
+    const answer = this.#talk.send({ ...draft, text });
+    this.#showNewest();
+    return answer;
+  }
+
+  #loadQuietly = (): void => {
+    // Failures are shown and told by an event; nobody waits for this promise.
+    this.load().catch(() => {});
+  };
+
+  async #readFacts(): Promise<void> {
+    this.facts = null;
+    if (this.model === '') return;
+    const url = new URL(this.model, document.baseURI).href;
+    const facts = await fetchModelFacts(url, AbortSignal.timeout(20_000));
+    if (url === new URL(this.model, document.baseURI).href) this.facts = facts;
+  }
+
+  #onReady(engine: Engine): void {
+    this.announcement = this.#words.say('readyAnnouncement');
+    this.dispatchEvent(new AutoglmBackendEvent(engine.info));
+    this.dispatchEvent(new AutoglmReadyEvent(engine.info));
+  }
+
+  #onChange(conversation: Conversation): void {
+    this.#urls.keepOnly(new Set(imagesOf(conversation).map(({ id }) => id)));
+    this.#history.lastShownId = conversation.turns.length === 0 ? null : conversation.id;
+    void this.#history.save(conversation);
+  }
+
+  #show(conversation: Conversation): void {
+    this.#talk.replace(conversation);
+    this.composer.setText(this.#history.readDraft(conversation));
+    this.#showNewest();
+  }
+
+  /** A page that is loaded again goes on where it was. */
+  async #restore(): Promise<void> {
+    await this.updateComplete;
+    const id = this.#history.lastShownId;
+    const conversation = id === null ? undefined : await this.#history.load(id);
+    if (this.#talk.shown.length > 0 || this.#talk.live !== null) return;
+    this.#show(conversation ?? this.#talk.conversation);
+  }
+
+  #onTurn(turn: Turn): void {
+    this.dispatchEvent(new AutoglmMessageEvent(turn));
+    if (turn.role !== 'assistant') return;
+    this.announcement = summaryOf(turn, this.#words);
+    const action = actionOf(turn);
+    if (action === null) return;
+    const image = screenImageOf(this.#talk.shown, turn.id);
+    const size = image === null ? null : { width: image.width, height: image.height };
+    this.dispatchEvent(new AutoglmActionEvent(turn.id, action, size));
+  }
+
+  #onFault(error: AutoglmError): void {
+    if (isFatal(error) && this.#engine.engine !== null) this.#engine.fail(error);
+    this.#report(error);
+  }
+
+  #onInput = (event: ComposerInputEvent): void => {
+    this.#history.writeDraft(this.#talk.conversation, event.text);
+  };
+
+  #onSubmit = (event: ComposerSubmitEvent): void => {
+    this.#send(event.draft).catch(this.#ignoreTold);
+  };
+
+  #onExample = async (event: ExampleEvent): Promise<void> => {
+    const { text, image, currentApp } = event.example;
+    this.composer.focus();
+    const app = currentApp === undefined ? {} : { currentApp };
+    await this.send(text, { images: [image], ...app }).catch(this.#ignoreTold);
+  };
+
+  #onTurnCommand = (event: TurnCommandEvent): void => {
+    const { turnId, command } = event;
+    switch (command.name) {
+      case 'regenerate':
+        this.#talk.regenerate(turnId).catch(this.#ignoreTold);
+        this.composer.focus();
+        break;
+      case 'edit':
+        this.#talk.edit(turnId, command.text).catch(this.#ignoreTold);
+        this.composer.focus();
+        break;
+      case 'delete':
+        this.#talk.remove(turnId);
+        this.composer.focus();
+        break;
+      case 'show-branch':
+        this.#talk.showBranch(command.branchId);
+        break;
+      case 'zoom':
+        this.#zoom(turnId, command.imageId);
+        break;
+    }
+  };
+
+  #zoom(turnId: string, imageId: string): void {
+    const image = imagesOf(this.#talk.conversation).find(({ id }) => id === imageId);
+    if (image === undefined) return;
+    const turn = this.#talk.shown.find(({ id }) => id === turnId);
+    const view = turn?.role === 'assistant' ? actionViewOf(turn, this.#words, image) : null;
+    const { width, height } = image;
+    const shown = this.#words.say('screenshotOf', { width, height });
+    const description = view === null ? shown : `${shown} ${view.title} ${view.detail}`.trim();
+    void this.viewer.show({
+      url: this.#urlOf(image),
+      size: { width, height },
+      mark: view?.mark ?? null,
+      description,
+    });
+  }
+
+  #newChat = (): void => {
+    this.reset();
+    this.composer.focus();
+  };
+
+  #onKeydown = (event: KeyboardEvent): void => {
+    if (!isCancel(event) || this.#talk.live === null) return;
+    event.preventDefault();
+    this.stop();
+  };
+
+  #urlOf = (image: TurnImage): string => this.#urls.urlOf(image);
+
+  #openHistory = (): void => {
+    this.importFault = '';
+    void this.#history.refresh();
+    this.historyPanel.show(this.getBoundingClientRect());
+  };
+
+  #onHistoryCommand = async (event: HistoryCommandEvent): Promise<void> => {
+    const { command } = event;
+    switch (command.name) {
+      case 'open': {
+        const conversation = await this.#history.load(command.id);
+        if (conversation !== undefined) this.#show(conversation);
+        this.historyPanel.close();
+        break;
+      }
+      case 'remove':
+        if (command.id === this.#talk.conversation.id) this.reset();
+        await this.#history.remove(command.id);
+        break;
+      case 'rename':
+        await this.#history.rename(command.id, command.title);
+        if (command.id === this.#talk.conversation.id) this.#talk.rename(command.title);
+        break;
+      case 'export':
+        saveFile(await this.exportHistory(command.format), command.format);
+        break;
+      case 'import':
+        await this.#import(command.file);
+        break;
+    }
+    await this.#history.refresh();
+  };
+
+  async #import(file: File): Promise<void> {
+    this.importFault = '';
+    try {
+      await this.importHistory(await file.text());
+      this.historyPanel.close();
+    } catch (error) {
+      if (!(error instanceof AutoglmError)) throw error;
+      this.importFault = error.message;
+    }
+  }
+
+  /** Tells of a fault once, although it may end both a load and the answer that waited for it. */
+  #report(error: AutoglmError): void {
+    if (this.#reported.has(error)) return;
+    this.#reported.add(error);
+    this.dispatchEvent(new AutoglmErrorEvent(error));
+  }
+
+  #ignoreTold = (error: unknown): void => {
+    if (error instanceof AutoglmError) this.#report(error);
+    else if (!isAbortError(error)) throw error;
+  };
+
+  #showNewest(): void {
+    void this.updateComplete.then(() => this.list?.showNewest());
+  }
+
+  #setState(name: string, isOn: boolean): void {
+    if (isOn) this.#internals.states.add(name);
+    else this.#internals.states.delete(name);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AutoglmError('message-invalid', 'The history is not JSON.', {
+      cure: 'Choose an exported file.',
+      cause,
+    });
+  }
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'autoglm-chat': AutoglmChat;
+  }
+}

@@ -1,0 +1,202 @@
+import type { ReactiveController, ReactiveControllerHost } from 'lit';
+import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
+import { createEngineLazily } from './engine-source.ts';
+import type { Backend, CreateEngine, Engine, LoadProgress } from './engine-source.ts';
+import { leaseEngine } from './shared-engines.ts';
+import type { EngineLease } from './shared-engines.ts';
+
+/** What the element needs from its attributes to load. */
+export interface EngineSettings {
+  readonly model: string;
+  readonly backend: Backend;
+  readonly helperUrl: string;
+  readonly contextWindow: number | null;
+}
+
+/** Where the engine stands. */
+export type EngineState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'loading'; readonly progress: LoadProgress | null; readonly startedAt: number }
+  | { readonly kind: 'ready'; readonly engine: Engine }
+  | { readonly kind: 'failed'; readonly error: AutoglmError };
+
+/** Told about every change. */
+export interface EngineListener {
+  onProgress(progress: LoadProgress): void;
+  onReady(engine: Engine): void;
+  /** The engine went away: unloaded or lost. */
+  onGone(): void;
+  onFailure(error: AutoglmError): void;
+}
+
+/** Faults after which the engine does not answer any more. */
+const FATAL_CODES = new Set(['device-lost', 'out-of-memory', 'engine-unloaded', 'helper-unreachable']);
+
+/** True when this fault has ended the engine, so that only a new load helps. */
+export function isFatal(error: AutoglmError): boolean {
+  return FATAL_CODES.has(error.code);
+}
+
+/** Loads, shares, replaces and unloads the engine of one element. */
+export class EngineController implements ReactiveController {
+  readonly #host: ReactiveControllerHost;
+  readonly #listener: EngineListener;
+  readonly #create: CreateEngine;
+  #state: EngineState = { kind: 'idle' };
+  #lease: EngineLease | null = null;
+  #load: { readonly done: Promise<Engine>; readonly abort: AbortController } | null = null;
+
+  constructor(
+    host: ReactiveControllerHost,
+    listener: EngineListener,
+    create: CreateEngine = createEngineLazily,
+  ) {
+    this.#host = host;
+    this.#listener = listener;
+    this.#create = create;
+    host.addController(this);
+  }
+
+  hostConnected(): void {}
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  /** True for an engine that the page handed in. */
+  get isBorrowed(): boolean {
+    return this.#lease?.isBorrowed ?? false;
+  }
+
+  get engine(): Engine | null {
+    return this.#state.kind === 'ready' ? this.#state.engine : null;
+  }
+
+  /**
+   * Loads, or joins the load that is under way.
+   *
+   * @throws AutoglmError, or `AbortError` when `cancel` or `unload` ended it.
+   */
+  load(settings: EngineSettings): Promise<Engine> {
+    if (this.#state.kind === 'ready') return Promise.resolve(this.#state.engine);
+    if (this.#load !== null) return this.#load.done;
+    const abort = new AbortController();
+    const load = { abort, done: this.#run(settings, abort.signal) };
+    this.#load = load;
+    const forget = () => {
+      if (this.#load === load) this.#load = null;
+    };
+    load.done.then(forget, forget);
+    return load.done;
+  }
+
+  /** Uses an engine that the page made and owns; it is never unloaded from here. */
+  adopt(engine: Engine): void {
+    this.unload();
+    this.#lease = borrow(engine);
+    this.#become({ kind: 'ready', engine });
+    this.#listener.onReady(engine);
+  }
+
+  /** Runs a task when the engine is free. */
+  queue<T>(task: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const lease = this.#lease;
+    if (lease === null)
+      throw new AutoglmError('engine-unloaded', 'No model is loaded.', { cure: 'Call load().' });
+    return lease.queue(() => task(lease.engine), signal);
+  }
+
+  /** Ends a load that is under way; what was downloaded stays cached. */
+  cancel(): void {
+    this.#load?.abort.abort();
+  }
+
+  /** Gives the engine back, or ends the load. Idempotent. */
+  unload(): void {
+    this.cancel();
+    const lease = this.#lease;
+    this.#lease = null;
+    lease?.release();
+    if (lease !== null) this.#listener.onGone();
+    this.#become({ kind: 'idle' });
+  }
+
+  /** The engine has died: shows why, and lets `load()` make a new one. */
+  fail(error: AutoglmError): void {
+    this.#lease?.discard();
+    this.#lease = null;
+    this.#listener.onGone();
+    this.#become({ kind: 'failed', error });
+  }
+
+  async #run(settings: EngineSettings, signal: AbortSignal): Promise<Engine> {
+    this.#become({ kind: 'loading', progress: null, startedAt: Date.now() });
+    try {
+      checkModel(settings.model);
+      const lease = await leaseEngine(this.#create, toOptions(settings), signal, (progress) =>
+        this.#report(progress, signal),
+      );
+      this.#lease = lease;
+      this.#become({ kind: 'ready', engine: lease.engine });
+      this.#listener.onReady(lease.engine);
+      return lease.engine;
+    } catch (thrown) {
+      throw this.#settleFailure(thrown, signal);
+    }
+  }
+
+  #settleFailure(thrown: unknown, signal: AbortSignal): Error {
+    const error = toError(thrown);
+    if (signal.aborted || isAbortError(error)) {
+      this.#become({ kind: 'idle' });
+    } else if (error instanceof AutoglmError) {
+      this.#become({ kind: 'failed', error });
+      this.#listener.onFailure(error);
+    }
+    return error;
+  }
+
+  #report(progress: LoadProgress, signal: AbortSignal): void {
+    if (signal.aborted || this.#state.kind !== 'loading') return;
+    this.#become({ ...this.#state, progress });
+    this.#listener.onProgress(progress);
+  }
+
+  #become(state: EngineState): void {
+    this.#state = state;
+    this.#host.requestUpdate();
+  }
+}
+
+function checkModel(model: string): void {
+  if (model !== '') return;
+  throw new AutoglmError('request-invalid', 'No model is named.', {
+    cure: 'Set the model attribute to the URL of a model folder.',
+  });
+}
+
+/** The model's URL is made absolute here, because a worker has another base than the page. */
+function toOptions(settings: EngineSettings) {
+  const model = new URL(settings.model, document.baseURI).href;
+  return {
+    model,
+    backend: settings.backend,
+    ...(settings.helperUrl === '' ? {} : { helperUrl: settings.helperUrl }),
+    ...(settings.contextWindow === null ? {} : { contextWindow: settings.contextWindow }),
+  };
+}
+
+function borrow(engine: Engine): EngineLease {
+  let tail: Promise<unknown> = Promise.resolve();
+  return {
+    engine,
+    isBorrowed: true,
+    queue: (task) => {
+      const run = tail.then(task);
+      tail = run.catch(() => {});
+      return run;
+    },
+    release: () => {},
+    discard: () => {},
+  };
+}

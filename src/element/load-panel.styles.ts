@@ -1,0 +1,200 @@
+import { css } from 'lit';
+
+export const loadPanelStyles = css`
+  :host {
+    display: block;
+    inline-size: min(100%, 30rem);
+    margin: auto;
+  }
+
+  .panel {
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
+    justify-items: center;
+    gap: 14px;
+    text-align: center;
+    padding-block: var(--autoglm-space-l);
+  }
+
+  h2 {
+    margin: 0;
+    font-size: var(--autoglm-font-size-xl);
+    font-weight: 680;
+    letter-spacing: -0.02em;
+    line-height: 1.25;
+    text-wrap: balance;
+  }
+
+  .lead {
+    margin: 0;
+    max-inline-size: 26rem;
+    color: var(--autoglm-muted);
+    text-wrap: pretty;
+  }
+
+  .figures {
+    font-variant-numeric: tabular-nums;
+  }
+
+  .emblem {
+    display: grid;
+    place-items: center;
+    inline-size: 60px;
+    block-size: 60px;
+    border-radius: 20px;
+    color: var(--autoglm-mark-ink);
+    background: color-mix(in srgb, var(--autoglm-mark) 14%, transparent);
+  }
+
+  .emblem .icon {
+    inline-size: 30px;
+    block-size: 30px;
+  }
+
+  .emblem.bad {
+    color: var(--autoglm-bad);
+    background: var(--autoglm-bad-soft);
+  }
+
+  .facts {
+    display: grid;
+    grid-template-columns: 1fr auto;
+    gap: 6px 18px;
+    inline-size: 100%;
+    max-inline-size: 26rem;
+    margin: 0;
+    padding: 14px 18px;
+    border: 1px solid var(--autoglm-line);
+    border-radius: var(--autoglm-radius-m);
+    background: var(--autoglm-surface);
+    font-size: var(--autoglm-font-size-s);
+    text-align: start;
+  }
+
+  .facts dd {
+    margin: 0;
+    min-inline-size: 0;
+    color: var(--autoglm-muted);
+    font-variant-numeric: tabular-nums;
+    overflow-wrap: anywhere;
+    text-align: end;
+  }
+
+  .bar {
+    inline-size: 100%;
+    block-size: 8px;
+    border-radius: var(--autoglm-radius-full);
+    background: var(--autoglm-hover);
+    overflow: hidden;
+  }
+
+  .bar div {
+    block-size: 100%;
+    min-inline-size: 8px;
+    border-radius: inherit;
+    background: var(--autoglm-accent);
+    transition: inline-size 0.3s ease-out;
+  }
+
+  .bar.unknown div {
+    inline-size: 30% !important;
+    animation: seek 1.4s ease-in-out infinite alternate;
+  }
+
+  @keyframes seek {
+    to {
+      margin-inline-start: 70%;
+    }
+  }
+
+  .steps {
+    display: flex;
+    flex-wrap: wrap;
+    justify-content: center;
+    gap: 4px 16px;
+    margin: 0;
+    padding: 0;
+    list-style: none;
+    font-size: var(--autoglm-font-size-s);
+    color: var(--autoglm-muted);
+  }
+
+  .steps li {
+    display: inline-flex;
+    align-items: center;
+    gap: 3px;
+  }
+
+  .steps .icon {
+    inline-size: 1rem;
+    block-size: 1rem;
+    color: var(--autoglm-accent);
+  }
+
+  .steps .current {
+    color: var(--autoglm-text);
+    font-weight: 600;
+  }
+
+  .failure {
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
+    justify-items: center;
+    gap: 12px;
+    inline-size: 100%;
+  }
+
+  .advice {
+    display: grid;
+    gap: 8px;
+    margin: 0;
+    padding: 14px 18px;
+    padding-inline-start: 40px;
+    border: 1px solid var(--autoglm-line);
+    border-radius: var(--autoglm-radius-m);
+    background: var(--autoglm-surface);
+    text-align: start;
+    overflow-wrap: anywhere;
+  }
+
+  .advice li::marker {
+    color: var(--autoglm-muted);
+    font-variant-numeric: tabular-nums;
+  }
+
+  details {
+    max-inline-size: 100%;
+    font-size: var(--autoglm-font-size-s);
+    color: var(--autoglm-muted);
+  }
+
+  summary {
+    min-block-size: 44px;
+    align-content: center;
+    cursor: pointer;
+  }
+
+  .technical {
+    margin: 0;
+    overflow-wrap: anywhere;
+    text-align: start;
+  }
+
+  .technical code {
+    font-family: var(--autoglm-font-mono);
+    padding: 1px 6px;
+    border-radius: 5px;
+    background: var(--autoglm-raised);
+  }
+
+  @media (forced-colors: active) {
+    .bar {
+      outline: 1px solid CanvasText;
+    }
+
+    .bar div {
+      background: Highlight;
+      forced-color-adjust: none;
+    }
+  }
+`;

@@ -1,0 +1,171 @@
+import { LitElement, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { customElement, property } from 'lit/decorators.js';
+import { styleMap } from 'lit/directives/style-map.js';
+import type { AutoglmError } from '../base/errors.ts';
+import type { LoadPhase, LoadProgress } from '../engine/engine.ts';
+import { controlStyles } from './controls.styles.ts';
+import { diagnose } from './diagnosis.ts';
+import type { BrowserFacts } from './diagnosis.ts';
+import type { EngineState } from './engine-controller.ts';
+import { icon } from './icons.ts';
+import { LoadCancelEvent, LoadRequestEvent } from './load-panel-events.ts';
+import { loadPanelStyles } from './load-panel.styles.ts';
+import type { ModelFacts } from './model-facts.ts';
+import type { Localizer, StringKey } from './strings/localizer.ts';
+
+const STEPS: readonly { readonly phase: Exclude<LoadPhase, 'ready'>; readonly label: StringKey }[] = [
+  { phase: 'checking', label: 'phaseChecking' },
+  { phase: 'downloading', label: 'phaseDownloading' },
+  { phase: 'verifying', label: 'phaseVerifying' },
+  { phase: 'uploading', label: 'phaseUploading' },
+  { phase: 'compiling', label: 'phaseCompiling' },
+];
+
+/**
+ * @summary Stands where the conversation will be: consent before a load, its progress, or why it failed.
+ *
+ * @slot poster - Replaces the text above the load button.
+ * @csspart panel - The panel.
+ * @csspart load-button - Loads, or tries again.
+ * @csspart progress - The progress bar.
+ */
+@customElement('autoglm-load-panel')
+export class AutoglmLoadPanel extends LitElement {
+  static override styles = [controlStyles, loadPanelStyles];
+
+  @property({ attribute: false }) state: EngineState = { kind: 'idle' };
+  @property({ attribute: false }) facts: ModelFacts | null = null;
+  @property({ attribute: false }) browser!: BrowserFacts;
+  @property({ attribute: false }) words!: Localizer;
+  /** A line instead of a panel: used above a conversation that is already there. */
+  @property({ type: Boolean, reflect: true }) compact = false;
+
+  override render(): TemplateResult {
+    return html`<section class="panel" part="panel">${this.#renderState()}</section>`;
+  }
+
+  #renderState(): TemplateResult | typeof nothing {
+    switch (this.state.kind) {
+      case 'idle':
+        return this.#renderPoster();
+      case 'loading':
+        return this.#renderProgress(this.state.progress, this.state.startedAt);
+      case 'failed':
+        return this.#renderFailure(this.state.error);
+      case 'ready':
+        return nothing;
+    }
+  }
+
+  #renderPoster(): TemplateResult {
+    const { words, facts } = this;
+    return html`<slot name="poster">
+        <div class="emblem">${icon('tap')}</div>
+        <h2>${words.say('posterTitle')}</h2>
+        <p class="lead">${words.say('posterText')}</p>
+      </slot>
+      ${
+        facts === null
+          ? nothing
+          : html`<dl class="facts">
+              <dt>${words.say('modelName')}</dt>
+              <dd><bdi>${facts.name}</bdi></dd>
+              <dt>${words.say('downloadSize')}</dt>
+              <dd>${words.bytes(facts.byteLength)}</dd>
+            </dl>`
+      }
+      ${this.#renderLoadButton('load')}`;
+  }
+
+  #renderProgress(progress: LoadProgress | null, startedAt: number): TemplateResult {
+    const { words } = this;
+    const { phase = 'checking', loadedBytes = 0, totalBytes = 0, bytesPerSecond = 0 } = progress ?? {};
+    const share = totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
+    const title =
+      totalBytes > 0
+        ? words.say('bytesOf', { done: words.bytes(loadedBytes), total: words.bytes(totalBytes) })
+        : words.say('preparing');
+    const label = STEPS.find((step) => step.phase === phase)?.label ?? 'phaseCompiling';
+    return html`<h2 class="figures">${title}</h2>
+      <div
+        class="bar ${share === null ? 'unknown' : ''}"
+        part="progress"
+        role="progressbar"
+        aria-label=${words.say(label)}
+        aria-valuemin="0"
+        aria-valuemax="100"
+        aria-valuenow=${share === null ? nothing : Math.round(share * 100)}
+      >
+        <div style=${styleMap({ inlineSize: `${(share ?? 0) * 100}%` })}></div>
+      </div>
+      <p class="lead figures">${this.#speedLine(loadedBytes, totalBytes, bytesPerSecond, startedAt)}</p>
+      ${this.#renderSteps(phase)}
+      <button type="button" class="button quiet" @click=${() => this.dispatchEvent(new LoadCancelEvent())}>
+        ${words.say('cancel')}
+      </button>`;
+  }
+
+  #speedLine(loadedBytes: number, totalBytes: number, bytesPerSecond: number, startedAt: number): string {
+    const { words } = this;
+    if (bytesPerSecond <= 0 || totalBytes === 0) {
+      return words.say('elapsed', { time: words.duration(Date.now() - startedAt) });
+    }
+    const left = ((totalBytes - loadedBytes) / bytesPerSecond) * 1000;
+    const speed = words.say('perSecond', { amount: words.bytes(bytesPerSecond) });
+    return left < 1000 ? speed : `${speed} · ${words.say('timeLeft', { time: words.duration(left) })}`;
+  }
+
+  #renderSteps(phase: LoadPhase): TemplateResult {
+    const current = phase === 'ready' ? STEPS.length : STEPS.findIndex((step) => step.phase === phase);
+    return html`<ol class="steps">
+      ${STEPS.map(({ label }, index) => {
+        const status = index < current ? 'done' : index === current ? 'current' : 'ahead';
+        return html`<li class=${status} aria-current=${status === 'current' ? 'step' : nothing}>
+          ${status === 'done' ? icon('check') : nothing}${this.words.say(label)}
+        </li>`;
+      })}
+    </ol>`;
+  }
+
+  #renderFailure(error: AutoglmError): TemplateResult {
+    const { words } = this;
+    const { title, steps } = diagnose(error.code, this.browser);
+    return html`<div role="alert" class="failure">
+        <div class="emblem bad">${icon('warning')}</div>
+        <h2>${words.say(title)}</h2>
+        ${renderAdvice(steps, words)}
+        <details>
+          <summary>${words.say('details')}</summary>
+          <p class="technical"><code>${error.code}</code> ${error.message}</p>
+        </details>
+      </div>
+      ${this.#renderLoadButton('retry')}`;
+  }
+
+  #renderLoadButton(label: 'load' | 'retry'): TemplateResult {
+    return html`<button
+      type="button"
+      class="button primary"
+      part="load-button"
+      @click=${() => this.dispatchEvent(new LoadRequestEvent())}
+    >
+      ${icon(label === 'load' ? 'import' : 'redo')}${this.words.say(label)}
+    </button>`;
+  }
+}
+
+/** What to do, step by step; a single step needs no number. */
+export function renderAdvice(steps: readonly StringKey[], words: Localizer): TemplateResult | typeof nothing {
+  if (steps.length === 0) return nothing;
+  if (steps.length === 1) return html`<p class="lead">${steps.map((step) => words.say(step))}</p>`;
+  return html`<ol class="advice">
+    ${steps.map((step) => html`<li>${words.say(step)}</li>`)}
+  </ol>`;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'autoglm-load-panel': AutoglmLoadPanel;
+  }
+}
