@@ -15,6 +15,8 @@ export interface CompileOptions {
   readonly rowWorkgroup: number;
   /** Invocations of a mat-vec workgroup. */
   readonly matvecWorkgroup: number;
+  /** Invocations of a sampling workgroup. */
+  readonly sampleWorkgroup: number;
   /** Workgroups that share the keys of one KV head in a decode step. */
   readonly splits: number;
 }
@@ -41,6 +43,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     reduction: request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup'),
     rowWorkgroup: isSoftware ? 32 : 256,
     matvecWorkgroup: isSoftware ? 16 : 64,
+    sampleWorkgroup: isSoftware ? 32 : 256,
     splits: isSoftware ? 4 : 64,
   };
 }

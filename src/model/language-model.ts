@@ -4,6 +4,7 @@ import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
 import { TextModel } from './text-model.ts';
+import { TokenSampler } from './token-sampler.ts';
 import { VisionTower } from './vision-tower.ts';
 import { layOutWeights, type StoredTensor, type WeightLayout } from './weight-layout.ts';
 import { WeightUpload } from './weight-upload.ts';
@@ -30,6 +31,7 @@ export class LanguageModel {
   readonly device: Device;
   readonly vision: VisionTower;
   readonly text: TextModel;
+  readonly sampler: TokenSampler;
   readonly buffers: BufferTable;
 
   constructor(parts: {
@@ -39,6 +41,7 @@ export class LanguageModel {
     device: Device;
     vision: VisionTower;
     text: TextModel;
+    sampler: TokenSampler;
     buffers: BufferTable;
   }) {
     this.config = parts.config;
@@ -47,6 +50,7 @@ export class LanguageModel {
     this.device = parts.device;
     this.vision = parts.vision;
     this.text = parts.text;
+    this.sampler = parts.sampler;
     this.buffers = parts.buffers;
   }
 
@@ -72,8 +76,9 @@ export class LanguageModel {
       request.onCompile?.();
       const vision = new VisionTower(device, buffers, { config, weights: layout.vision, options });
       const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
-      await vision.prepare();
-      return new LanguageModel({ config, layout, options, device, vision, text, buffers });
+      const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
+      await Promise.all([vision.prepare(), sampler.prepare()]);
+      return new LanguageModel({ config, layout, options, device, vision, text, sampler, buffers });
     } catch (error) {
       buffers.destroy();
       throw toError(error);

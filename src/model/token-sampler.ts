@@ -1,0 +1,129 @@
+import type { Device, Recorder } from '../gpu/device.ts';
+import { adjustLogits } from '../kernels/adjust-logits.ts';
+import { FAULT_TOKEN, samplerByteLengths } from '../kernels/sampler-prelude.ts';
+import { sampleToken } from '../kernels/sample-token.ts';
+import { AutoglmError } from '../base/errors.ts';
+import type { BufferTable } from './buffer-table.ts';
+import type { CompileOptions } from './compile-options.ts';
+import { MAX_COLUMNS, TEXT_BUFFERS } from './compile-text.ts';
+import { PlanBuilder, type Plan } from './plan.ts';
+import { PlanRunner } from './plan-runner.ts';
+
+/** Results that a sequence keeps: more than any number of steps in flight. */
+export const RESULT_RING = 64;
+
+/** A token that the device chose. */
+export interface SampledToken {
+  readonly id: number;
+  /** Natural log of its raw probability; meaningful where the settings ask for it. */
+  readonly logprob: number;
+}
+
+/** What starts an answer in a slot; `src/sampling` encodes it. */
+export interface SamplerState {
+  /** `SamplerSettings` of the shader */
+  readonly settings: Uint32Array<ArrayBuffer>;
+  /** [V] added to the logits; absent: none */
+  readonly bias?: Float32Array<ArrayBuffer> | undefined;
+  /** [V] counts with which the answer starts; absent: zero */
+  readonly counts?: Uint32Array<ArrayBuffer> | undefined;
+}
+
+/** Chooses tokens on the device; only ids and asked-for log-probabilities come back. */
+export class TokenSampler {
+  readonly #device: Device;
+  readonly #buffers: BufferTable;
+  readonly #V: number;
+  readonly #options: CompileOptions;
+  readonly #runners = new Map<number, PlanRunner>();
+
+  constructor(device: Device, buffers: BufferTable, { V, options }: { V: number; options: CompileOptions }) {
+    this.#device = device;
+    this.#buffers = buffers;
+    this.#V = V;
+    this.#options = options;
+  }
+
+  /** Compiles and allocates for one sequence, so that the first answer need not wait. */
+  async prepare(): Promise<void> {
+    await this.prepareSample(1);
+  }
+
+  /** Gives a slot its settings and forgets the tokens of its last answer. */
+  async start(slot: number, { settings, bias, counts }: SamplerState): Promise<void> {
+    const buffers = this.#buffers;
+    this.#device.write(buffers.get('sampler.settings'), slot * settings.byteLength, settings);
+    const rowBytes = this.#V * 4;
+    if (counts) {
+      this.#device.write(buffers.get('sampler.counts'), slot * rowBytes, counts);
+    } else {
+      const recorder = this.#device.createRecorder('clear token counts');
+      recorder.clear(buffers.get('sampler.counts'), slot * rowBytes, rowBytes);
+      recorder.submit();
+    }
+    if (!bias) return;
+    this.#device.write(buffers.get('sampler.bias'), slot * rowBytes, bias);
+  }
+
+  /** Records the choice of one token for each of the first `columns` rows. */
+  async prepareSample(columns: number): Promise<(recorder: Recorder) => void> {
+    let runner = this.#runners.get(columns);
+    if (!runner) {
+      const plan = this.#compile(columns);
+      await this.#buffers.ensureScratch([plan]);
+      runner = await PlanRunner.create(this.#device, plan, this.#buffers);
+      this.#runners.set(columns, runner);
+    }
+    const ready = runner;
+    return (recorder) => ready.record(recorder, { tokens: columns });
+  }
+
+  /**
+   * Reads the token that a slot's answer got as its `index`-th.
+   *
+   * @throws AutoglmError `internal` when a logit was NaN or infinite, or every token was banned
+   */
+  async read(slot: number, index: number): Promise<SampledToken> {
+    const offset = (slot * RESULT_RING + (index % RESULT_RING)) * 8;
+    const bytes = await this.#device.read(this.#buffers.get('sampler.results'), offset, 8);
+    const id = new Uint32Array(bytes)[0];
+    if (id === FAULT_TOKEN) {
+      throw new AutoglmError(
+        'internal',
+        `The model computed no usable probability for token ${index} of the answer.`,
+        {
+          value: 'NaN or infinite logits, or every token banned',
+          cure: 'Load the model again; if it repeats, the weights or the graphics driver are at fault.',
+        },
+      );
+    }
+    return { id, logprob: new Float32Array(bytes)[1] };
+  }
+
+  #compile(columns: number): Plan {
+    const V = this.#V;
+    const { slots, sampleWorkgroup: workgroup } = this.#options;
+    const builder = new PlanBuilder(`sample x${columns}`);
+    // At the largest size at once: a buffer made anew would lose the state of running answers.
+    const bytes = samplerByteLengths({ V, batch: Math.min(MAX_COLUMNS, slots), slots, ring: RESULT_RING });
+    const buffer = (name: keyof typeof bytes): { buffer: string } =>
+      builder.buffer(`sampler.${name}`, bytes[name] / 4);
+    const logits = builder.buffer(TEXT_BUFFERS.logits, columns * V);
+    const rows = { buffer: TEXT_BUFFERS.decodeRows };
+    const [settings, counts, adjusted, chunks] = (['settings', 'counts', 'adjusted', 'chunks'] as const).map(
+      buffer,
+    );
+    const common = { batch: columns, V, workgroup, settings, logits, counts, rows, adjusted, chunks };
+    builder.add(
+      adjustLogits({ ...common, label: 'adjust-logits', bias: buffer('bias'), mask: buffer('mask') }),
+      sampleToken({
+        ...common,
+        label: 'sample-token',
+        ring: RESULT_RING,
+        results: buffer('results'),
+        candidates: buffer('candidates'),
+      }),
+    );
+    return builder.build();
+  }
+}
