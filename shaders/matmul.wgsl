@@ -75,10 +75,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let column = index % 8u;
   let line = index / 8u;
   // Rows and outputs 4 line .. + 3 and 32 + 4 line .. + 3, by 4 column .. alike; a column for each row.
-  var sums00: mat4x4f;
-  var sums01: mat4x4f;
-  var sums10: mat4x4f;
-  var sums11: mat4x4f;
+  var sums00 = mat4x4f();
+  var sums01 = mat4x4f();
+  var sums10 = mat4x4f();
+  var sums11 = mat4x4f();
   for (var k = 0u; k < K; k += DEPTH) {
     for (var i = index; i < 4u * DEPTH; i += 64u) {
       load_x(first_row, k, i % 16u, i / 16u);

@@ -1,5 +1,5 @@
-import combineSource from '#shaders/attention-combine.wgsl?raw';
 import source from '#shaders/attention-decode.wgsl?raw';
+import { attentionCombine } from './attention-combine.ts';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
@@ -34,33 +34,27 @@ export interface AttentionDecodeOptions {
 
 /** Attention of one token a sequence: split along the keys, then joined. */
 export function attentionDecode(options: AttentionDecodeOptions): KernelCall[] {
-  const { label, columns, H, KV, D, cacheFormat, context, splits } = options;
-  const { q, keys, values, rows, partialOutput, partialStats, output } = options;
-  const partial = { rows, partial_output: partialOutput, partial_stats: partialStats };
+  const { label, columns, H, D, splits, rows, partialOutput, partialStats, output } = options;
+  const partial = { rows, partialOutput, partialStats };
   return [
-    {
-      label: `${label}.split`,
-      program: {
-        shader: 'attention-decode',
-        source,
-        preludes: [ROW, KEYS_PER_SPLIT, cachePrelude(cacheFormat)],
-        shape: { D4: D / 4, GROUP: H / KV },
-        constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5, SPLITS: splits },
-      },
-      bindings: { q, keys, values, ...partial },
-      grid: [splits, KV, columns],
-    },
-    {
-      label: `${label}.combine`,
-      program: {
-        shader: 'attention-combine',
-        source: combineSource,
-        preludes: [ROW, KEYS_PER_SPLIT],
-        shape: { D4: D / 4 },
-        constants: { H, SPLITS: splits },
-      },
-      bindings: { ...partial, output },
-      grid: [H, columns, 1],
-    },
+    splitAttention(options),
+    attentionCombine({ label: `${label}.combine`, columns, H, D, splits, ...partial, output }),
   ];
+}
+
+function splitAttention(options: AttentionDecodeOptions): KernelCall {
+  const { label, columns, H, KV, D, cacheFormat, context, splits } = options;
+  const { q, keys, values, rows, partialOutput, partialStats } = options;
+  return {
+    label: `${label}.split`,
+    program: {
+      shader: 'attention-decode',
+      source,
+      preludes: [ROW, KEYS_PER_SPLIT, cachePrelude(cacheFormat)],
+      shape: { D4: D / 4, GROUP: H / KV },
+      constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5, SPLITS: splits },
+    },
+    bindings: { q, keys, values, rows, partial_output: partialOutput, partial_stats: partialStats },
+    grid: [splits, KV, columns],
+  };
 }

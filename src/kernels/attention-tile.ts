@@ -3,7 +3,7 @@ import type { BufferRef, CacheFormat, KernelCall, RowCount } from './kernel.ts';
 import { cachePrelude, STEP } from './prelude-sources.ts';
 
 /** Queries of one workgroup; fixed in the shader. */
-const TILE = 32;
+const QUERIES = 64;
 
 /** What `attentionTile` computes with; shapes in brackets. */
 export interface AttentionTileOptions {
@@ -40,6 +40,6 @@ export function attentionTile(options: AttentionTileOptions): KernelCall {
       constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5, CAUSAL: isCausal ? 1 : 0 },
     },
     bindings: { step, q, keys, values, output },
-    grid: [{ rows, per: TILE }, H, 1],
+    grid: [{ rows, per: QUERIES }, H, 1],
   };
 }
