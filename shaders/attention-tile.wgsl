@@ -6,6 +6,7 @@
 
 override H: u32;
 override KV: u32;
+// Positions that a slot of the cache holds; 0 for a cache as long as the rows of this step.
 override CONTEXT: u32;
 override SCALE: f32;
 override CAUSAL: bool;
@@ -87,7 +88,8 @@ fn load_values(cache: u32, first_key: u32, key_count: u32, chunk: u32, index: u3
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_query = workgroup.x * QUERIES;
   let head = workgroup.y;
-  let cache = (step.slot * KV + head / (H / KV)) * CONTEXT * D4;
+  let context = select(CONTEXT, step.row_count, CONTEXT == 0u);
+  let cache = (step.slot * KV + head / (H / KV)) * context * D4;
   let last_query = min(first_query + QUERIES, step.row_count) - 1u;
   let key_count = select(step.row_count, step.cache_start + last_query + 1u, CAUSAL);
   // For softmax an invocation owns 4 queries x 8 keys.

@@ -35,14 +35,16 @@ describe('AttentionTile', () => {
     { rows: 20, H: 2, KV: 2, D: 128, context: 64, ...text, cacheStart: 31 },
     { rows: 40, H: 2, KV: 2, D: 16, context: 64, ...text, cacheStart: 20, scale: 300 },
     { rows: 1, H: 1, KV: 1, D: 32, context: 4, ...vision },
-    { rows: 67, H: 3, KV: 3, D: 32, context: 96, ...vision },
+    // A context of 0 stands for the number of rows.
+    { rows: 67, H: 3, KV: 3, D: 32, context: 0, ...vision },
     { rows: 32, H: 2, KV: 2, D: 16, context: 32, isCausal: false, cacheFormat: 'f16' },
     { rows: 130, H: 2, KV: 2, D: 24, context: 200, ...vision },
     { rows: 129, H: 1, KV: 1, D: 128, context: 129, ...vision, scale: 300 },
     { rows: 16, H: 1, KV: 1, D: 80, context: 40, ...vision },
   ];
   for (const one of cases) {
-    const { rows, H, KV, D, context, isCausal, cacheFormat } = one;
+    const { rows, H, KV, D, isCausal, cacheFormat } = one;
+    const context = one.context || rows;
     const { slots = 1, slot = 0, cacheStart = 0, scale = 1 } = one;
     const name =
       `${rows} rows, ${isCausal ? `causal from ${cacheStart} in slot ${slot}` : 'full'}, ` +
@@ -61,7 +63,7 @@ describe('AttentionTile', () => {
         KV,
         D,
         cacheFormat,
-        context,
+        context: one.context,
         isCausal,
         step: ref('step'),
         q: ref('q'),
