@@ -1,5 +1,6 @@
-import histogramSource from '#shaders/preludes/weight-histogram.wgsl?raw';
+import rankedTokenSource from '#shaders/preludes/ranked-token.wgsl?raw';
 import samplerSource from '#shaders/preludes/sampler.wgsl?raw';
+import histogramSource from '#shaders/preludes/weight-histogram.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import type { Prelude } from '../gpu/device.ts';
 import { prelude } from './kernel.ts';
@@ -8,6 +9,9 @@ import { prelude } from './kernel.ts';
 export const SAMPLER: Prelude = prelude('sampler', samplerSource);
 /** Exact counts and sums over the distances of tokens below the best one. */
 export const WEIGHT_HISTOGRAM: Prelude = prelude('weight-histogram', histogramSource);
+
+/** `RankedToken` and `SoftmaxPart`. */
+export const RANKED_TOKEN: Prelude = prelude('ranked-token', rankedTokenSource);
 
 /** The id that `sampleToken` reports when a logit is NaN or infinite, or when every token is banned. */
 export const FAULT_TOKEN = 0xffffffff;
