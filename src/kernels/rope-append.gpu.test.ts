@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { packCache, unpackCache } from './cache-packing.test-support.ts';
+import type { CacheFormat } from './kernel.ts';
+import { expectClose, randomFloats, ref, rowWords, runKernel, useDevice } from './parity.test-support.ts';
+import { ropeAppend } from './rope-append.ts';
+import { ropeAppendReference, type RopeAppendSizes, type TokenPlace } from './rope-append.reference.ts';
+
+interface Case extends RopeAppendSizes {
+  readonly cacheFormat: CacheFormat;
+  readonly tokens: readonly TokenPlace[];
+}
+
+/** Marks cache values that no token owns; f16 holds it exactly. */
+const UNTOUCHED = 12344;
+
+describe('RopeAppend', () => {
+  const device = useDevice();
+  const cases: readonly Case[] = [
+    {
+      ...{ H: 1, KV: 1, D: 4, rotaryDimensions: 4, mropeSections: [2, 0, 0], context: 3, cacheFormat: 'f32' },
+      tokens: [{ position: [5, 5, 5], slot: 0, cacheIndex: 2 }],
+    },
+    {
+      ...{
+        H: 4,
+        KV: 2,
+        D: 32,
+        rotaryDimensions: 16,
+        mropeSections: [2, 3, 3],
+        context: 9,
+        cacheFormat: 'f16',
+      },
+      tokens: [
+        { position: [3, 4, 6], slot: 0, cacheIndex: 4 },
+        { position: [3, 5, 2], slot: 0, cacheIndex: 5 },
+        { position: [19, 0, 7], slot: 0, cacheIndex: 6 },
+      ],
+    },
+    {
+      ...{
+        H: 2,
+        KV: 2,
+        D: 128,
+        rotaryDimensions: 64,
+        mropeSections: [8, 12, 12],
+        context: 5,
+        cacheFormat: 'f32',
+      },
+      tokens: [
+        { position: [7, 7, 7], slot: 2, cacheIndex: 0 },
+        { position: [0, 1, 2], slot: 0, cacheIndex: 4 },
+      ],
+    },
+    {
+      ...{
+        H: 6,
+        KV: 1,
+        D: 24,
+        rotaryDimensions: 12,
+        mropeSections: [1, 2, 3],
+        context: 4,
+        cacheFormat: 'f16',
+      },
+      tokens: [
+        { position: [1, 2, 3], slot: 1, cacheIndex: 3 },
+        { position: [9, 9, 9], slot: 3, cacheIndex: 1 },
+      ],
+    },
+  ];
+  for (const { cacheFormat, tokens, ...sizes } of cases) {
+    const { H, KV, D, rotaryDimensions, mropeSections, context } = sizes;
+    const name =
+      `${tokens.length} tokens, ${H} heads on ${KV} of ${D}, ${rotaryDimensions} rotating ` +
+      `in sections of ${mropeSections.join(', ')}, ${cacheFormat} cache`;
+    it(`matches the reference for ${name}`, async () => {
+      const width = (H + 2 * KV) * D;
+      const slots = Math.max(...tokens.map(({ slot }) => slot)) + 1;
+      const inputs = {
+        qkv: randomFloats(tokens.length * width, 1),
+        bias: randomFloats(width, 2),
+        // Any numbers do for a table: they show where each pair reads.
+        rope: randomFloats(20 * rotaryDimensions, 3),
+      };
+      const empty = new Float32Array(slots * KV * context * D).fill(UNTOUCHED);
+      const arrays = {
+        ...inputs,
+        rows: rowWords(tokens),
+        q: new Float32Array(tokens.length * H * D),
+        keys: packCache(empty, cacheFormat),
+        values: packCache(empty, cacheFormat),
+      };
+      const call = ropeAppend({
+        label: 'test',
+        ...sizes,
+        cacheFormat,
+        qkv: ref('qkv'),
+        bias: ref('bias'),
+        rope: ref('rope'),
+        rows: ref('rows'),
+        q: ref('q'),
+        keys: ref('keys'),
+        values: ref('values'),
+      });
+      const results = await runKernel(device(), call, arrays, {
+        rows: tokens.length,
+        outputs: ['q', 'keys', 'values'],
+      });
+      const cache = { keys: empty.slice(), values: empty.slice() };
+      const q = ropeAppendReference(inputs, tokens, cache, sizes);
+      expectClose(new Float32Array(results.q), q, 1e-6);
+      for (const name of ['keys', 'values'] as const) {
+        const actual = unpackCache(results[name], cacheFormat);
+        const isWritten = (_: number, i: number): boolean => cache[name][i] !== UNTOUCHED;
+        expect(actual.map((value) => Number(value === UNTOUCHED))).toEqual(
+          cache[name].map((value) => Number(value === UNTOUCHED)),
+        );
+        const tolerance = cacheFormat === 'f16' ? 5e-4 : 1e-6;
+        expectClose(actual.filter(isWritten), cache[name].filter(isWritten), tolerance);
+      }
+    });
+  }
+});
