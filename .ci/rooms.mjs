@@ -41,7 +41,8 @@ export const ROOMS = {
   image: { imports: ['base'] },
   sampling: { imports: ['base'] },
   storage: { imports: ['base'] },
-  engine: { imports: ABOVE_ENGINE },
+  // `createEngine` names the worker's script by URL; nothing of the worker is part of the page's code.
+  engine: { imports: [...ABOVE_ENGINE, 'worker'] },
   worker: { imports: ['engine', 'protocol', 'base'] },
   agent: { imports: ['base', { room: 'engine', typesOnly: true }] },
   element: { imports: ['engine', 'agent', 'base'] },

@@ -1,0 +1,45 @@
+import type { Prompt, PromptBuilder } from './chat-prompt.ts';
+import type { CallOptions, EngineInfo } from './engine.ts';
+import type { ModelTexts } from './model-texts.ts';
+import type { ChatCompletionRequest, FinishReason, GenerationTimings } from './openai.ts';
+
+/** One token of an answer as the engine reports it to its interfaces. */
+export interface AnswerToken {
+  readonly id: number;
+  readonly text: string;
+  /** Natural log of its raw probability; only when asked for. */
+  readonly logprob?: number;
+  /** Its best alternatives, most likely first; only when asked for. */
+  readonly top?: readonly AlternativeToken[];
+  readonly finishReason: FinishReason | undefined;
+}
+
+/** A token and how likely it was. */
+export interface AlternativeToken {
+  readonly tokenId: number;
+  readonly logprob: number;
+}
+
+/** Counts and times of an answer, known at its end. */
+export interface AnswerSummary {
+  readonly promptTokens: number;
+  /** Prompt tokens that the KV cache already held. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  readonly timings: GenerationTimings;
+}
+
+/** What generates answers; OpenAI's and other interfaces are built on it. */
+export interface AnswerEngine {
+  readonly info: EngineInfo;
+  readonly prompts: PromptBuilder;
+  readonly texts: ModelTexts;
+  answer(
+    prompt: Prompt,
+    options: AnswerOptions,
+    callOptions?: CallOptions,
+  ): AsyncGenerator<AnswerToken, AnswerSummary>;
+}
+
+/** The fields of a request that do not concern the prompt. */
+export type AnswerOptions = Omit<ChatCompletionRequest, 'messages' | 'model' | 'stream' | 'stream_options'>;

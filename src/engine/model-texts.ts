@@ -1,0 +1,70 @@
+import { AutoglmError } from '../base/errors.ts';
+import { parsePreprocessorConfig, type PreprocessorConfig } from '../image/preprocessor-config.ts';
+import { parseModelConfig, type ModelConfig } from '../model/config.ts';
+import {
+  parseGenerationConfig,
+  PLAIN_DEFAULTS,
+  type GenerationDefaults,
+} from '../sampling/generation-config.ts';
+import type { ModelFiles } from '../storage/model-loader.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+/** The json files of a model folder, read and checked. */
+export interface ModelTexts {
+  readonly config: ModelConfig;
+  readonly generation: GenerationDefaults;
+  /** Absent in folders that were converted without one; such a model takes token ids only. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Absent in folders without it; such a model takes no images. */
+  readonly preprocessor: PreprocessorConfig | undefined;
+}
+
+/**
+ * Reads everything of a model folder but its weights.
+ *
+ * @throws AutoglmError `file-missing`, `config-invalid`, `architecture-unsupported`, `tokenizer-invalid`
+ */
+export async function readModelTexts(files: ModelFiles, signal?: AbortSignal): Promise<ModelTexts> {
+  const options = signal ? { signal } : {};
+  const read = (path: string): Promise<string | undefined> => files.readOptionalText(path, options);
+  const [config, generation, preprocessor, tokenizerJson, tokenizerConfigJson, chatTemplate] =
+    await Promise.all([
+      files.readText('config.json', options),
+      read('generation_config.json'),
+      read('preprocessor_config.json'),
+      read('tokenizer.json'),
+      read('tokenizer_config.json'),
+      read('chat_template.jinja'),
+    ]);
+  return {
+    config: parseModelConfig(parseJson('config.json', config)),
+    generation:
+      generation === undefined
+        ? PLAIN_DEFAULTS
+        : parseGenerationConfig(parseJson('generation_config.json', generation)),
+    preprocessor:
+      preprocessor === undefined
+        ? undefined
+        : parsePreprocessorConfig(parseJson('preprocessor_config.json', preprocessor)),
+    tokenizer:
+      tokenizerJson === undefined
+        ? undefined
+        : Tokenizer.create({
+            tokenizerJson,
+            ...(tokenizerConfigJson !== undefined && { tokenizerConfigJson }),
+            ...(chatTemplate !== undefined && { chatTemplate }),
+          }),
+  };
+}
+
+function parseJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AutoglmError('config-invalid', `Cannot read ${file}: it is not JSON.`, {
+      value: text.slice(0, 40),
+      cure: 'Download or convert the model again.',
+      cause,
+    });
+  }
+}

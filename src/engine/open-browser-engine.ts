@@ -1,0 +1,42 @@
+import { openWebGpuDevice } from '../gpu/webgpu-adapter.ts';
+import { decodeWithPlatform } from '../image/decode-platform.ts';
+import { createDirectorySource, createFileListSource } from '../storage/directory-source.ts';
+import { createHttpSource } from '../storage/http-source.ts';
+import { createIdbShardCache } from '../storage/idb-shard-cache.ts';
+import { createOpfsShardCache } from '../storage/opfs-shard-cache.ts';
+import type { ShardCache } from '../storage/shard-cache.ts';
+import type { ShardSource } from '../storage/shard-source.ts';
+import type { EngineOptions, ModelLocation } from './engine-options.ts';
+import { LocalEngine } from './local-engine.ts';
+
+/**
+ * Opens the browser's GPU and loads a model on it, in the calling page or worker.
+ *
+ * @throws AutoglmError `webgpu-unavailable`, or what `LocalEngine.load` throws
+ */
+export async function openBrowserEngine(options: EngineOptions): Promise<LocalEngine> {
+  const { model, contextWindow, signal, onProgress } = options;
+  const device = await openWebGpuDevice();
+  return LocalEngine.load({
+    source: openSource(model),
+    cache: openCache(options),
+    device,
+    decodeImage: decodeWithPlatform,
+    contextWindow,
+    signal,
+    onProgress,
+  });
+}
+
+function openSource(model: ModelLocation): ShardSource {
+  if (typeof model === 'string') return createHttpSource(model);
+  return Array.isArray(model)
+    ? createFileListSource(model as readonly File[])
+    : createDirectorySource(model as FileSystemDirectoryHandle);
+}
+
+/** Picked files are on the disk already; a copy of them would only take room. */
+function openCache({ model, cache = 'indexeddb' }: EngineOptions): ShardCache | undefined {
+  if (typeof model !== 'string' || cache === 'none') return undefined;
+  return cache === 'opfs' ? createOpfsShardCache() : createIdbShardCache();
+}

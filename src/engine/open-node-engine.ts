@@ -1,0 +1,32 @@
+import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
+import { decodeWithSharp } from '../image/decode-node.ts';
+import { createHttpSource } from '../storage/http-source.ts';
+import { createNodeFolderSource } from '../storage/node-folder-source.ts';
+import { createNodeSha256 } from '../storage/node-sha256.ts';
+import type { LoadProgress } from './engine.ts';
+import { LocalEngine } from './local-engine.ts';
+
+/** How to load a model in Node. */
+export interface NodeEngineOptions {
+  /** A folder on disk, or an http(s) URL. */
+  readonly model: string;
+  readonly contextWindow?: number | undefined;
+  readonly device?: NodeOpenOptions;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** Opens a GPU through Dawn and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
+export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
+  const { model, contextWindow, signal, onProgress } = options;
+  const isUrl = /^https?:/.test(model);
+  return LocalEngine.load({
+    source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
+    createSha256: createNodeSha256,
+    device: await openNodeDevice(options.device),
+    decodeImage: decodeWithSharp,
+    contextWindow,
+    signal,
+    onProgress,
+  });
+}

@@ -1,0 +1,215 @@
+import { AutoglmError } from '../base/errors.ts';
+import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadProgress } from './engine.ts';
+import type { EngineOptions, LoadSettings } from './engine-options.ts';
+import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+
+type Answer = Exclude<WorkerResponse, { type: 'progress' }>;
+
+/** One call that waits for its answers. */
+interface OpenCall {
+  readonly onAnswer: (answer: Answer) => void;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** The page's end of an engine that runs in a worker. */
+export class WorkerEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly #connection: WorkerConnection;
+
+  constructor(connection: WorkerConnection, info: EngineInfo) {
+    this.#connection = connection;
+    this.info = info;
+    this.chat = { completions: new WorkerChatCompletions(connection) };
+  }
+
+  /** Loads a model in the worker; when it fails, the worker is ended. */
+  static async load(worker: Worker, options: EngineOptions): Promise<WorkerEngine> {
+    const connection = new WorkerConnection(worker);
+    const { signal, onProgress, ...settings } = options;
+    try {
+      const info = await connection.load(settings, { signal, onProgress });
+      return new WorkerEngine(connection, info);
+    } catch (error) {
+      connection.terminate();
+      throw error;
+    }
+  }
+
+  async unload(): Promise<void> {
+    await this.#connection.unload();
+  }
+}
+
+class WorkerChatCompletions implements ChatCompletions {
+  readonly #connection: WorkerConnection;
+
+  constructor(connection: WorkerConnection) {
+    this.#connection = connection;
+  }
+
+  create(
+    request: ChatCompletionRequest & { stream: true },
+    options?: CallOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  create(
+    request: ChatCompletionRequest & { stream?: false | undefined },
+    options?: CallOptions,
+  ): Promise<ChatCompletion>;
+  async create(
+    request: ChatCompletionRequest,
+    { signal }: CallOptions = {},
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+    if (!request.stream) return (await this.#connection.call(request, signal)) as ChatCompletion;
+    return this.#connection.stream(request, signal);
+  }
+}
+
+/** Numbers calls and deals the worker's answers out to them. */
+class WorkerConnection {
+  readonly #worker: Worker;
+  readonly #calls = new Map<number, OpenCall>();
+  #lastCall = 0;
+  #fault: AutoglmError | undefined;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.addEventListener('message', ({ data }: MessageEvent<WorkerResponse>) => this.#receive(data));
+    worker.addEventListener('error', ({ message }) => this.#fail(`The engine's worker failed: ${message}`));
+    worker.addEventListener('messageerror', () =>
+      this.#fail("The engine's worker sent an unreadable message."),
+    );
+  }
+
+  async load(
+    options: LoadSettings,
+    { signal, onProgress }: Pick<EngineOptions, 'signal' | 'onProgress'>,
+  ): Promise<EngineInfo> {
+    const call = this.#nextCall();
+    return (await this.#request({ type: 'load', call, options }, signal, onProgress)) as EngineInfo;
+  }
+
+  async call(request: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#request({ type: 'chat', call: this.#nextCall(), request }, signal);
+  }
+
+  /** Ends the worker when it has freed the GPU. Idempotent. */
+  async unload(): Promise<void> {
+    if (this.#fault) return;
+    const done = this.#request({ type: 'unload', call: this.#nextCall() }, undefined);
+    this.#fault = new AutoglmError('engine-unloaded', 'This engine was unloaded.', {
+      cure: 'Create a new one.',
+    });
+    await done;
+    this.terminate();
+  }
+
+  terminate(): void {
+    this.#worker.terminate();
+  }
+
+  async *stream(request: unknown, signal: AbortSignal | undefined): AsyncGenerator<ChatCompletionChunk> {
+    signal?.throwIfAborted();
+    const call = this.#nextCall();
+    const queue = new AnswerQueue();
+    const close = this.#open(
+      { type: 'chat', call, request },
+      { onAnswer: (answer) => queue.push(answer) },
+      signal,
+    );
+    let isFinished = false;
+    try {
+      for (;;) {
+        const answer = await queue.next();
+        isFinished = answer.type !== 'chunk';
+        if (answer.type !== 'chunk') {
+          settle(answer, signal);
+          return;
+        }
+        yield answer.chunk as ChatCompletionChunk;
+      }
+    } finally {
+      close();
+      // The reader left the loop: the worker stops.
+      if (!isFinished) this.#send({ type: 'abort', call });
+    }
+  }
+
+  async #request(
+    message: WorkerRequest,
+    signal: AbortSignal | undefined,
+    onProgress?: (progress: LoadProgress) => void,
+  ): Promise<unknown> {
+    signal?.throwIfAborted();
+    const queue = new AnswerQueue();
+    const onAnswer = (answer: Answer): void => queue.push(answer);
+    const close = this.#open(message, { onAnswer, onProgress }, signal);
+    try {
+      return settle(await queue.next(), signal);
+    } finally {
+      close();
+    }
+  }
+
+  /** Sends a call and forwards the signal's abort; the function that it returns forgets the call. */
+  #open(message: WorkerRequest, call: OpenCall, signal: AbortSignal | undefined): () => void {
+    if (this.#fault) throw this.#fault;
+    const onAbort = (): void => this.#send({ type: 'abort', call: message.call });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#calls.set(message.call, call);
+    this.#send(message);
+    return () => {
+      signal?.removeEventListener('abort', onAbort);
+      this.#calls.delete(message.call);
+    };
+  }
+
+  #send(message: WorkerRequest): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: WorkerResponse): void {
+    const call = this.#calls.get(message.call);
+    if (message.type === 'progress') call?.onProgress?.(message.progress as LoadProgress);
+    else call?.onAnswer(message);
+  }
+
+  #fail(message: string): void {
+    this.#fault = new AutoglmError('internal', message, { cure: 'Load the model again.' });
+    const error = this.#fault.toJSON();
+    for (const [call, { onAnswer }] of this.#calls) onAnswer({ type: 'error', call, error });
+  }
+
+  #nextCall(): number {
+    return ++this.#lastCall;
+  }
+}
+
+/** Answers of a stream that the reader has not taken yet. */
+class AnswerQueue {
+  readonly #answers: Answer[] = [];
+  #wake: (() => void) | undefined;
+
+  push(answer: Answer): void {
+    this.#answers.push(answer);
+    this.#wake?.();
+  }
+
+  async next(): Promise<Answer> {
+    while (this.#answers.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#answers.shift() as Answer;
+  }
+}
+
+/** The value of a last answer, or its error. */
+function settle(answer: Answer, signal: AbortSignal | undefined): unknown {
+  if (answer.type === 'error') throw AutoglmError.fromJSON(answer.error);
+  if (answer.type === 'aborted')
+    throw signal?.reason ?? new DOMException('The call was aborted.', 'AbortError');
+  return answer.type === 'result' ? answer.value : undefined;
+}

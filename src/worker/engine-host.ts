@@ -1,0 +1,87 @@
+import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { EngineOptions, LoadSettings } from '../engine/engine-options.ts';
+import type { ChatCompletionRequest } from '../engine/openai.ts';
+import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
+
+/** Opens the engine that a host serves. */
+export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
+
+/** The worker's end of the protocol: runs calls on one engine and answers by messages. */
+export class EngineHost {
+  readonly #open: OpenEngine;
+  readonly #send: (message: WorkerResponse) => void;
+  readonly #aborts = new Map<number, AbortController>();
+  #engine: Engine | undefined;
+
+  constructor(open: OpenEngine, send: (message: WorkerResponse) => void) {
+    this.#open = open;
+    this.#send = send;
+  }
+
+  /** Takes a message of the page; resolves when its call has ended. */
+  async receive(message: WorkerRequest): Promise<void> {
+    if (message.type === 'abort') {
+      this.#aborts.get(message.call)?.abort();
+      return;
+    }
+    const { call } = message;
+    const controller = new AbortController();
+    this.#aborts.set(call, controller);
+    try {
+      this.#send(await this.#run(message, controller.signal));
+    } catch (error) {
+      this.#send(toFailure(call, error));
+    } finally {
+      this.#aborts.delete(call);
+    }
+  }
+
+  async #run(
+    message: Exclude<WorkerRequest, { type: 'abort' }>,
+    signal: AbortSignal,
+  ): Promise<WorkerResponse> {
+    const { call } = message;
+    switch (message.type) {
+      case 'load': {
+        const settings = message.options as LoadSettings;
+        this.#engine = await this.#open({
+          ...settings,
+          signal,
+          onProgress: (progress) => this.#send({ type: 'progress', call, progress }),
+        });
+        return { type: 'result', call, value: this.#engine.info };
+      }
+      case 'chat':
+        return this.#chat(call, message.request as ChatCompletionRequest, signal);
+      case 'unload':
+        for (const controller of this.#aborts.values()) controller.abort();
+        await this.#engine?.unload();
+        return { type: 'result', call, value: undefined };
+    }
+  }
+
+  async #chat(call: number, request: ChatCompletionRequest, signal: AbortSignal): Promise<WorkerResponse> {
+    const { completions } = this.#requireEngine().chat;
+    if (!request.stream) {
+      const value = await completions.create({ ...request, stream: false }, { signal });
+      return { type: 'result', call, value };
+    }
+    const chunks = await completions.create({ ...request, stream: true }, { signal });
+    for await (const chunk of chunks) this.#send({ type: 'chunk', call, chunk });
+    return { type: 'end', call };
+  }
+
+  #requireEngine(): Engine {
+    if (this.#engine) return this.#engine;
+    throw new AutoglmError('engine-unloaded', 'The worker has no engine yet.', {
+      cure: 'Load a model first.',
+    });
+  }
+}
+
+function toFailure(call: number, thrown: unknown): WorkerResponse {
+  const error = toError(thrown);
+  if (isAbortError(error)) return { type: 'aborted', call };
+  return { type: 'error', call, error: (error as AutoglmError).toJSON() };
+}
