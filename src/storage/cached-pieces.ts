@@ -24,7 +24,7 @@ export async function* readCheckedPieces(
     let spare = new ArrayBuffer(PIECE_BYTES);
     for (const index of cached.pieceDigests.keys()) {
       const { bytes, isRight } = await upcoming;
-      if (!isRight) throw corrupt(index);
+      if (!isRight) throw notKept(index);
       upcoming = readPiece(reader, cached.pieceDigests[index + 1], spare);
       upcoming.catch(() => {});
       yield bytes;
@@ -62,18 +62,18 @@ function opening(cached: CachedShard): Promise<ShardReader> {
   return reading(() => cached.openReader());
 }
 
-/** A Blob or file whose disk copy was removed or changed rejects with one of several exceptions. */
+/** A Blob or file whose disk copy was removed or changed rejects with one of many exceptions. */
 async function reading<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
-    if (cause instanceof DOMException && cause.name !== 'AbortError') throw corrupt(cause.name, cause);
-    throw cause;
+    throw notKept(cause instanceof Error ? cause.message : cause, cause);
   }
 }
 
-function corrupt(value: unknown, cause?: unknown): AutoglmError {
-  return new AutoglmError('shard-corrupt', "The browser's storage gave back other bytes than were kept.", {
+/** The cache does not hold what was put in. */
+export function notKept(value: unknown, cause?: unknown): AutoglmError {
+  return new AutoglmError('shard-corrupt', "The browser's storage did not give back what was kept.", {
     value,
     cure: 'Load the model again; only the damaged part is fetched.',
     cause,

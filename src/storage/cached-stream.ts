@@ -1,5 +1,5 @@
 import { isAutoglmError } from '../base/errors.ts';
-import { readCheckedPieces } from './cached-pieces.ts';
+import { notKept, readCheckedPieces } from './cached-pieces.ts';
 import { ProgressMeter, type OnStorageProgress } from './load-progress.ts';
 import type { CreateSha256 } from './sha256.ts';
 import type { ShardCache } from './shard-cache.ts';
@@ -103,10 +103,7 @@ class CachedLoad {
   async #stream(index: number, onTensorBytes: OnTensorBytes): Promise<void> {
     const cached = await this.#fetcher.get(index);
     // Deleted since it was ready, by the user or the browser.
-    if (cached === undefined) {
-      await this.#fetcher.ensure(index);
-      return this.#stream(index, onTensorBytes);
-    }
+    if (cached === undefined) throw notKept('deleted');
     const splitter = new TensorSplitter((this.#shards[index] as KeyedShard).shard, onTensorBytes);
     let streamedBytes = 0;
     try {

@@ -182,8 +182,8 @@ class OpfsPartialShard implements PartialShard {
       return this.#writable?.write({ type: 'write', position: this.#byteLength, data: piece });
     }
     const writtenBytes = this.#sync.write(piece, { at: this.#byteLength });
-    // A full disk may show as a short write instead of an exception.
-    if (writtenBytes < piece.byteLength) {
+    // Where the quota ends, Chromium 156 throws nothing and returns an error number as if it were a length.
+    if (writtenBytes !== piece.byteLength) {
       throw new DOMException('The private file system is full.', 'QuotaExceededError');
     }
   }
