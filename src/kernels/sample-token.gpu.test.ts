@@ -117,6 +117,9 @@ describe('SampleToken', () => {
     const ties = [
       [2999, 17, 18, 2000],
       [1024, 2048],
+      // Neither order of invocations nor of their groups may decide.
+      [33, 18],
+      [2081, 2066],
       [0, 2999],
     ];
     const sequences = ties.map((ids) => {
@@ -125,7 +128,7 @@ describe('SampleToken', () => {
       return { settings: GREEDY, logits };
     });
     const run = await runSampler(device(), sequences, { V, workgroup });
-    expect(run.tokens).toEqual([[17], [1024], [0]]);
+    expect(run.tokens).toEqual([[17], [1024], [18], [2066], [0]]);
   });
 
   it('chooses the only allowed token, by -infinity or by mask, greedy or not', async () => {
@@ -219,6 +222,26 @@ describe('SampleToken', () => {
     expect(other.tokens[0]).not.toEqual(alone.tokens[0]);
   });
 
+  it('finds the cut among thousands of almost equal tokens', async () => {
+    const V = 4000;
+    const logits = Float32Array.from({ length: V }, (_, id) => ((id * 1237) % V) * 1e-5);
+    const settings = [
+      { ...PLAIN, topP: 0.25 },
+      { ...PLAIN, topP: 0.5 },
+      { ...PLAIN, topK: 700 },
+      { ...PLAIN, topK: 700, topP: 0.5 },
+    ];
+    const sequences = settings.map((one, index) => ({ settings: { ...one, seed: index }, logits }));
+    const steps = 40;
+    const run = await runSampler(device(), sequences, { V, steps });
+    expect(run.tokens).toEqual(sequences.map((sequence) => expectedTokens(sequence, V, steps)));
+    const ranks = run.tokens.map((tokens) => tokens.map((token) => V - 1 - ((token * 1237) % V)));
+    [1000, 2000, 700, 350].forEach((kept, row) => {
+      expect(Math.max(...ranks[row]!)).toBeLessThan(kept + 10);
+      expect(Math.max(...ranks[row]!)).toBeGreaterThan(kept * 0.8);
+    });
+  });
+
   it('draws from the softmax of what is kept', async () => {
     const V = 20;
     const steps = 3000;
@@ -228,7 +251,7 @@ describe('SampleToken', () => {
       { ...PLAIN, topK: 6 },
       { ...PLAIN, topP: 0.85 },
       { ...PLAIN, minP: 0.1 },
-      { ...PLAIN, topK: 12, topP: 0.9, minP: 0.05, temperature: 1.5 },
+      { ...PLAIN, topK: 12, topP: 0.95, minP: 0.3, temperature: 1.5 },
     ];
     const logits = randomFloats(V, 12, 1.2);
     const sequences = settings.map((one, index) => ({ settings: { ...one, seed: 2024 + index }, logits }));
