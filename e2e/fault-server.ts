@@ -146,7 +146,7 @@ async function answer(
     bytes[flip.offset] = (bytes[flip.offset] as number) ^ 1;
   }
 
-  const entityTag = `"${createHash('sha1').update(bytes).digest('hex')}"`;
+  const entityTag = getEntityTag(bytes);
   response.setHeader('etag', entityTag);
   response.setHeader(
     'content-type',
@@ -180,6 +180,16 @@ async function answer(
   const promised = find('content-length');
   if (promised && promised.byteLength > body.byteLength) return void response.socket?.destroySoon();
   response.end();
+}
+
+const entityTags = new WeakMap<Uint8Array, string>();
+
+function getEntityTag(bytes: Uint8Array): string {
+  const known = entityTags.get(bytes);
+  if (known !== undefined) return known;
+  const entityTag = `"${createHash('sha1').update(bytes).digest('hex')}"`;
+  entityTags.set(bytes, entityTag);
+  return entityTag;
 }
 
 async function sendBody(

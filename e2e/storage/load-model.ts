@@ -5,6 +5,7 @@ import type { StorageProgress } from '../../src/storage/load-progress.ts';
 import { openModel } from '../../src/storage/model-loader.ts';
 import { createOpfsShardCache } from '../../src/storage/opfs-shard-cache.ts';
 import type { ShardCache } from '../../src/storage/shard-cache.ts';
+import type { ShardSource } from '../../src/storage/shard-source.ts';
 
 /** What a test asks the page to load. */
 export interface LoadRequest {
@@ -32,9 +33,22 @@ export function createCache(kind: LoadRequest['cache']): ShardCache | undefined 
   return kind === 'opfs' ? createOpfsShardCache('test-opfs') : createIdbShardCache('test-idb');
 }
 
-/** Loads a model as an engine does, but into a hash for each tensor. */
+/** Loads a model over HTTP, with the waits of a test. */
 export async function loadModel(
   request: LoadRequest,
+  onProgress?: (progress: StorageProgress) => void,
+): Promise<LoadResult> {
+  const source = createHttpSource(request.url, {
+    retry: { baseDelayMs: 20, maxDelayMs: 100, maxFailures: 4 },
+    stallTimeoutMs: request.stallTimeoutMs ?? 5000,
+  });
+  return loadFrom(source, request, onProgress);
+}
+
+/** Loads a model as an engine does, but into a hash for each tensor. */
+export async function loadFrom(
+  source: ShardSource,
+  request: Omit<LoadRequest, 'url'>,
   onProgress: (progress: StorageProgress) => void = () => {},
 ): Promise<LoadResult> {
   const progress: StorageProgress[] = [];
@@ -42,10 +56,6 @@ export async function loadModel(
   let deliveredBytes = 0;
   const tensors = new Map<string, Uint8Array<ArrayBuffer>>();
   try {
-    const source = createHttpSource(request.url, {
-      retry: { baseDelayMs: 20, maxDelayMs: 100, maxFailures: 4 },
-      stallTimeoutMs: request.stallTimeoutMs ?? 5000,
-    });
     const model = await openModel(source, {
       cache: createCache(request.cache),
       refresh: request.refresh ?? false,

@@ -1,8 +1,10 @@
 import type { StorageProgress } from '../../src/storage/load-progress.ts';
-import { createDirectorySource } from '../../src/storage/directory-source.ts';
+import { createDirectorySource, createFileListSource } from '../../src/storage/directory-source.ts';
+import { collectDroppedFiles } from '../../src/storage/dropped-files.ts';
+import type { ShardSource } from '../../src/storage/shard-source.ts';
 import { StorageManager } from '../../src/storage/storage-manager.ts';
 import { probeQuota } from '../../src/storage/storage-quota.ts';
-import { createCache, loadModel, type LoadRequest, type LoadResult } from './load-model.ts';
+import { createCache, loadFrom, loadModel, type LoadRequest, type LoadResult } from './load-model.ts';
 
 /** What the tests reach through `window`. */
 export interface StorageTestPage {
@@ -13,7 +15,10 @@ export interface StorageTestPage {
   lastProgress: StorageProgress | undefined;
   createManager(kind: LoadRequest['cache']): StorageManager;
   createCache: typeof createCache;
+  loadFrom(source: ShardSource, cache: LoadRequest['cache']): Promise<LoadResult>;
   createDirectorySource: typeof createDirectorySource;
+  createFileListSource: typeof createFileListSource;
+  collectDroppedFiles: typeof collectDroppedFiles;
   probeQuota: typeof probeQuota;
 }
 
@@ -48,6 +53,9 @@ window.storageTest = {
     return new StorageManager(cache);
   },
   createCache,
+  loadFrom: (source, cache) => loadFrom(source, { cache }),
   createDirectorySource,
+  createFileListSource,
+  collectDroppedFiles,
   probeQuota,
 };

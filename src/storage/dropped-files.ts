@@ -3,9 +3,17 @@
  * the list as soon as the handler returns.
  */
 export async function collectDroppedFiles(items: DataTransferItemList): Promise<File[]> {
-  const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const nested = await Promise.all(entries.map(collectEntry));
+  const dropped = [...items].filter((item) => item.kind === 'file');
+  const nested = await Promise.all(dropped.map(collectItem));
   return nested.flat();
+}
+
+/** Not asynchronous itself: the item is only valid now. */
+function collectItem(item: DataTransferItem): Promise<File[]> {
+  const entry = item.webkitGetAsEntry();
+  if (entry !== null) return collectEntry(entry);
+  const file = item.getAsFile();
+  return Promise.resolve(file === null ? [] : [file]);
 }
 
 async function collectEntry(entry: FileSystemEntry): Promise<File[]> {
