@@ -9,13 +9,21 @@ export type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32A
 
 /**
  * Opens a device for a `describe` block and destroys it afterwards; a missing adapter fails every test.
+ * It grants no more than what every WebGPU device grants, because base variants must run everywhere.
  * Workgroup memory is not cleared, so that a kernel which relies on zeros there fails. (It also spares the
  * software adapter most of its compile time.)
  */
 export function useDevice(): () => WebGpuDevice {
   let device: WebGpuDevice | undefined;
   beforeAll(async () => {
-    device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
+    device = await openNodeDevice({
+      toggles: ['disable_workgroup_init'],
+      limitCaps: {
+        maxStorageBuffersPerShaderStage: 8,
+        maxComputeWorkgroupStorageSize: 16384,
+        maxComputeInvocationsPerWorkgroup: 256,
+      },
+    });
   });
   afterAll(() => device?.destroy());
   return () => device as WebGpuDevice;
