@@ -58,7 +58,7 @@ export const assistantMessageStyles = css`
       display: none;
     }
 
-    .turn-actions {
+    .figures + .grow + * {
       margin-inline-start: -12px;
     }
   }

@@ -78,7 +78,6 @@ export const backendBadgeStyles = css`
     position: fixed;
     inset: auto;
     margin: 0;
-    inline-size: min(21rem, calc(100vw - 16px));
     padding: 16px;
     overflow: auto;
     border: 1px solid var(--autoglm-line);

@@ -19,6 +19,9 @@ const BACKEND_NAMES: Readonly<Record<EngineInfo['backend'], string>> = {
   remote: 'Remote',
 };
 
+const WIDTH_PX = 336;
+const MARGIN_PX = 8;
+
 /**
  * @summary Says where answers are computed, and opens the figures behind it.
  *
@@ -94,10 +97,11 @@ export class AutoglmBackendBadge extends LitElement {
     const { bottom, left, right } = this.badge.getBoundingClientRect();
     const { style } = this.panel;
     const { clientWidth } = document.documentElement;
+    const width = Math.min(WIDTH_PX, clientWidth - 2 * MARGIN_PX);
+    const wanted = getComputedStyle(this).direction === 'rtl' ? left : right - width;
+    style.width = `${width}px`;
+    style.left = `${Math.max(MARGIN_PX, Math.min(wanted, clientWidth - width - MARGIN_PX))}px`;
     style.top = `${bottom + 6}px`;
-    const isRtl = getComputedStyle(this).direction === 'rtl';
-    style.left = isRtl ? `${Math.max(8, left)}px` : 'auto';
-    style.right = isRtl ? 'auto' : `${Math.max(8, clientWidth - right)}px`;
     style.maxHeight = `calc(100dvh - ${bottom + 20}px)`;
   };
 }

@@ -87,8 +87,8 @@ export const chatStyles = css`
   }
 
   .body > autoglm-load-panel {
-    max-block-size: 50cqb;
-    padding-inline: var(--autoglm-space-l);
+    max-block-size: 60vh;
+    padding-inline: var(--autoglm-space-m);
     overflow: auto;
   }
 

@@ -33,7 +33,7 @@ import type { ChatExample } from './example-cards.ts';
 import type { ExampleEvent } from './example-event.ts';
 import type { HistoryCommandEvent } from './history-command-event.ts';
 import { HistoryController } from './history-controller.ts';
-import { fromHistoryFile, toHistoryFile, toMarkdown } from './history-file.ts';
+import { fromHistoryFile, toHistoryText } from './history-file.ts';
 import './history-panel.ts';
 import type { AutoglmHistoryPanel } from './history-panel.ts';
 import { icon } from './icons.ts';
@@ -50,7 +50,6 @@ import { fetchModelFacts, modelName } from './model-facts.ts';
 import type { ModelFacts } from './model-facts.ts';
 import { ObjectUrls } from './object-urls.ts';
 import { SlotsController } from './slots-controller.ts';
-import { saveFile } from './save-file.ts';
 import type { Localizer, StringKey } from './strings/localizer.ts';
 import { themeStyles } from './theme.styles.ts';
 import type { TurnCommandEvent } from './turn-command-event.ts';
@@ -155,7 +154,6 @@ export class AutoglmChat extends LitElement {
 
   @state() facts: ModelFacts | null = null;
   @state() announcement = '';
-  @state() importFault = '';
 
   @query('autoglm-composer') composer!: AutoglmComposer;
   @query('autoglm-message-list') list!: AutoglmMessageList | null;
@@ -228,7 +226,7 @@ export class AutoglmChat extends LitElement {
 
   /** Begins a new conversation; the old one stays in the history. */
   reset(): void {
-    this.#show(createConversation());
+    this.show(createConversation());
   }
 
   /** Frees the model, or ends its load. The conversation stays. */
@@ -242,9 +240,7 @@ export class AutoglmChat extends LitElement {
    * The shown branch: `json` holds it as OpenAI messages with the images as data URLs, `markdown` is for people.
    */
   async exportHistory(format: 'json' | 'markdown' = 'json'): Promise<string> {
-    const { conversation } = this.#talk;
-    if (format === 'markdown') return toMarkdown(conversation);
-    return `${JSON.stringify(await toHistoryFile(conversation), null, 2)}\n`;
+    return toHistoryText(this.#talk.conversation, format);
   }
 
   /**
@@ -254,9 +250,24 @@ export class AutoglmChat extends LitElement {
    * @throws AutoglmError `message-invalid` for anything else; images must be data URLs.
    */
   async importHistory(data: string | object): Promise<void> {
-    const conversation = await fromHistoryFile(typeof data === 'string' ? parseJson(data) : data);
-    this.#show(conversation);
-    await this.#history.save(conversation);
+    this.show(await fromHistoryFile(data));
+  }
+
+  /** The shown conversation with all its branches. Immutable. */
+  get conversation(): Conversation {
+    return this.#talk.conversation;
+  }
+
+  /** Shows another conversation, with the draft that was begun in it; an answer that is being written stops. */
+  show(conversation: Conversation): void {
+    this.#talk.replace(conversation);
+    this.composer.setText(this.#history.readDraft(conversation));
+    this.#showNewest();
+  }
+
+  /** Sets the title of the conversation; empty takes the first text again. */
+  rename(title: string): void {
+    this.#talk.rename(title);
   }
 
   override focus(options?: FocusOptions): void {
@@ -292,7 +303,7 @@ export class AutoglmChat extends LitElement {
   }
 
   protected override firstUpdated(): void {
-    void this.#restore();
+    void this.#history.restore();
   }
 
   protected override updated(): void {
@@ -349,7 +360,7 @@ export class AutoglmChat extends LitElement {
       exportparts="history"
       .summaries=${this.#history.summaries}
       .currentId=${this.#talk.conversation.id}
-      .fault=${this.importFault}
+      .fault=${this.#history.fault}
       .words=${this.#words}
       @history-command=${this.#onHistoryCommand}
     ></autoglm-history-panel>`;
@@ -482,21 +493,6 @@ export class AutoglmChat extends LitElement {
     void this.#history.save(conversation);
   }
 
-  #show(conversation: Conversation): void {
-    this.#talk.replace(conversation);
-    this.composer.setText(this.#history.readDraft(conversation));
-    this.#showNewest();
-  }
-
-  /** A page that is loaded again goes on where it was. */
-  async #restore(): Promise<void> {
-    await this.updateComplete;
-    const id = this.#history.lastShownId;
-    const conversation = id === null ? undefined : await this.#history.load(id);
-    if (this.#talk.shown.length > 0 || this.#talk.live !== null) return;
-    this.#show(conversation ?? this.#talk.conversation);
-  }
-
   #onTurn(turn: Turn): void {
     this.dispatchEvent(new AutoglmMessageEvent(turn));
     if (turn.role !== 'assistant') return;
@@ -529,6 +525,7 @@ export class AutoglmChat extends LitElement {
   };
 
   #onTurnCommand = (event: TurnCommandEvent): void => {
+    event.stopPropagation();
     const { turnId, command } = event;
     switch (command.name) {
       case 'regenerate':
@@ -582,48 +579,13 @@ export class AutoglmChat extends LitElement {
   #urlOf = (image: TurnImage): string => this.#urls.urlOf(image);
 
   #openHistory = (): void => {
-    this.importFault = '';
     void this.#history.refresh();
     this.historyPanel.show(this.getBoundingClientRect());
   };
 
   #onHistoryCommand = async (event: HistoryCommandEvent): Promise<void> => {
-    const { command } = event;
-    switch (command.name) {
-      case 'open': {
-        const conversation = await this.#history.load(command.id);
-        if (conversation !== undefined) this.#show(conversation);
-        this.historyPanel.close();
-        break;
-      }
-      case 'remove':
-        if (command.id === this.#talk.conversation.id) this.reset();
-        await this.#history.remove(command.id);
-        break;
-      case 'rename':
-        await this.#history.rename(command.id, command.title);
-        if (command.id === this.#talk.conversation.id) this.#talk.rename(command.title);
-        break;
-      case 'export':
-        saveFile(await this.exportHistory(command.format), command.format);
-        break;
-      case 'import':
-        await this.#import(command.file);
-        break;
-    }
-    await this.#history.refresh();
+    if (await this.#history.run(event.command)) this.historyPanel.close();
   };
-
-  async #import(file: File): Promise<void> {
-    this.importFault = '';
-    try {
-      await this.importHistory(await file.text());
-      this.historyPanel.close();
-    } catch (error) {
-      if (!(error instanceof AutoglmError)) throw error;
-      this.importFault = error.message;
-    }
-  }
 
   /** Tells of a fault once, although it may end both a load and the answer that waited for it. */
   #report(error: AutoglmError): void {
@@ -644,17 +606,6 @@ export class AutoglmChat extends LitElement {
   #setState(name: string, isOn: boolean): void {
     if (isOn) this.#internals.states.add(name);
     else this.#internals.states.delete(name);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AutoglmError('message-invalid', 'The history is not JSON.', {
-      cure: 'Choose an exported file.',
-      cause,
-    });
   }
 }
 

@@ -1,17 +1,32 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
+import { AutoglmError } from '../base/errors.ts';
+import { createConversation } from './conversation.ts';
 import type { Conversation } from './conversation.ts';
+import type { HistoryCommand } from './history-command-event.ts';
+import { fromHistoryFile, toHistoryText } from './history-file.ts';
 import { HistoryStore } from './history-store.ts';
 import type { ConversationSummary } from './history-store.ts';
+import { saveFile } from './save-file.ts';
+
+/** Who shows the conversations. */
+export interface HistoryOwner extends ReactiveControllerHost {
+  readonly conversation: Conversation;
+  /** Shows another conversation, with its draft. */
+  show(conversation: Conversation): void;
+  /** Sets the title of the shown conversation. */
+  rename(title: string): void;
+}
 
 /** Keeps conversations and drafts in this browser. Where that is not possible the chat works all the same. */
 export class HistoryController implements ReactiveController {
-  readonly #host: ReactiveControllerHost;
+  readonly #host: HistoryOwner;
   #key: string | null = null;
   #store: HistoryStore | null = null;
   #writes: Promise<unknown> = Promise.resolve();
   #summaries: readonly ConversationSummary[] = [];
+  #fault = '';
 
-  constructor(host: ReactiveControllerHost) {
+  constructor(host: HistoryOwner) {
     this.#host = host;
     host.addController(this);
   }
@@ -21,6 +36,11 @@ export class HistoryController implements ReactiveController {
   /** What is kept, newest first, as of the last `refresh`. */
   get summaries(): readonly ConversationSummary[] {
     return this.#summaries;
+  }
+
+  /** Why the last import failed; empty without a failure. */
+  get fault(): string {
+    return this.#fault;
   }
 
   get isEnabled(): boolean {
@@ -37,12 +57,53 @@ export class HistoryController implements ReactiveController {
 
   async refresh(): Promise<void> {
     const store = this.#store;
+    this.#host.requestUpdate();
     if (store === null) return;
     await this.#writes;
     const summaries = await store.list().catch(() => []);
     if (store !== this.#store) return;
     this.#summaries = summaries;
     this.#host.requestUpdate();
+  }
+
+  /**
+   * Does what the history's buttons ask for.
+   *
+   * @returns true where the panel has done its work and closes.
+   */
+  async run(command: HistoryCommand): Promise<boolean> {
+    const { conversation } = this.#host;
+    this.#fault = '';
+    switch (command.name) {
+      case 'open':
+        this.#host.show((await this.load(command.id)) ?? conversation);
+        return true;
+      case 'remove':
+        if (command.id === conversation.id) this.#host.show(createConversation());
+        await this.#remove(command.id);
+        break;
+      case 'rename':
+        if (command.id === conversation.id) this.#host.rename(command.title);
+        else await this.#rename(command.id, command.title);
+        break;
+      case 'export':
+        saveFile(await toHistoryText(conversation, command.format), command.format);
+        break;
+      case 'import':
+        if (await this.#import(command.file)) return true;
+        break;
+    }
+    await this.refresh();
+    return false;
+  }
+
+  /** Goes on where this tab was before it was loaded again. */
+  async restore(): Promise<void> {
+    await this.#host.updateComplete;
+    const id = this.lastShownId;
+    const begun = this.#host.conversation;
+    const kept = id === null ? undefined : await this.load(id);
+    if (this.#host.conversation === begun && begun.turns.length === 0) this.#host.show(kept ?? begun);
   }
 
   /** Keeps the conversation; an empty one is not worth it. Writes happen one after another. */
@@ -57,14 +118,25 @@ export class HistoryController implements ReactiveController {
     return this.#store?.load(id).catch(() => undefined);
   }
 
-  remove(id: string): Promise<void> {
+  #remove(id: string): Promise<void> {
     this.#writeText(`draft:${id}`, '');
     return this.#write((store) => store.remove(id));
   }
 
-  async rename(id: string, title: string): Promise<void> {
+  async #rename(id: string, title: string): Promise<void> {
     const conversation = await this.load(id);
     if (conversation !== undefined) await this.save({ ...conversation, title: title === '' ? null : title });
+  }
+
+  async #import(file: File): Promise<boolean> {
+    try {
+      this.#host.show(await fromHistoryFile(await file.text()));
+      return true;
+    } catch (error) {
+      if (!(error instanceof AutoglmError)) throw error;
+      this.#fault = error.message;
+      return false;
+    }
   }
 
   /** The conversation that this tab showed before it was loaded again. */

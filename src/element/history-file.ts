@@ -20,6 +20,15 @@ export async function toHistoryFile(conversation: Conversation): Promise<History
   return { format: 'autoglm-chat', version: 1, title: titleOf(conversation), messages };
 }
 
+/** The shown branch as the text of a file. */
+export async function toHistoryText(
+  conversation: Conversation,
+  format: 'json' | 'markdown',
+): Promise<string> {
+  if (format === 'markdown') return toMarkdown(conversation);
+  return `${JSON.stringify(await toHistoryFile(conversation), null, 2)}\n`;
+}
+
 /** The shown branch as Markdown; images are named, not embedded. */
 export function toMarkdown(conversation: Conversation): string {
   const turns = shownTurns(conversation).map((turn) =>
@@ -29,12 +38,13 @@ export function toMarkdown(conversation: Conversation): string {
 }
 
 /**
- * Reads an exported file, or any list of OpenAI messages. System messages are left out: the element has its
+ * Reads an exported file (its text, or the parsed value), or any list of OpenAI messages. System messages are left out: the element has its
  * own. Nothing is fetched, so images must be data URLs.
  *
  * @throws AutoglmError `message-invalid` naming the message; `image-undecodable` for a broken image.
  */
-export async function fromHistoryFile(data: unknown): Promise<Conversation> {
+export async function fromHistoryFile(source: unknown): Promise<Conversation> {
+  const data = typeof source === 'string' ? parseJson(source) : source;
   const messages = readMessages(data);
   let conversation = createConversation();
   let parentId: string | null = null;
@@ -132,6 +142,17 @@ function toImage(url: string, index: number, position: number): Promise<TurnImag
   // Not fetch(): a page's content security policy rarely allows that for data URLs.
   const bytes = Uint8Array.from(atob(match[2]), (character) => character.charCodeAt(0));
   return openImage(new Blob([bytes], { type: match[1] ?? '' }), `image-${index + 1}-${position + 1}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AutoglmError('message-invalid', 'The history is not JSON.', {
+      cure: 'Choose an exported file.',
+      cause,
+    });
+  }
 }
 
 function read(from: unknown, name: string): unknown {

@@ -16,6 +16,60 @@ export const loadPanelStyles = css`
     padding-block: var(--autoglm-space-l);
   }
 
+  /* Below a conversation: one card instead of a whole page. */
+  :host([compact]) {
+    inline-size: 100%;
+    max-inline-size: var(--autoglm-content-width);
+  }
+
+  :host([compact]) .panel {
+    grid-template-columns: minmax(0, 1fr) auto;
+    justify-items: start;
+    align-items: center;
+    gap: 8px 18px;
+    margin-block: var(--autoglm-space-s);
+    padding: 14px 18px;
+    border: 1px solid var(--autoglm-line);
+    border-radius: var(--autoglm-radius-l);
+    background: var(--autoglm-surface);
+    text-align: start;
+  }
+
+  :host([compact]) :is(.emblem, .facts, .steps, .panel > slot) {
+    display: none;
+  }
+
+  :host([compact]) h2 {
+    font-size: var(--autoglm-font-size-l);
+  }
+
+  :host([compact]) .bar {
+    grid-column: 1 / -1;
+    order: -1;
+  }
+
+  :host([compact]) .failure {
+    justify-items: start;
+    gap: 4px;
+  }
+
+  :host([compact]) .advice {
+    padding: 0;
+    padding-inline-start: 1.4em;
+    border: 0;
+    background: none;
+    color: var(--autoglm-muted);
+    font-size: var(--autoglm-font-size-s);
+    gap: 2px;
+  }
+
+  @container chat (max-inline-size: 34rem) {
+    :host([compact]) .panel {
+      grid-template-columns: minmax(0, 1fr);
+      justify-items: stretch;
+    }
+  }
+
   h2 {
     margin: 0;
     font-size: var(--autoglm-font-size-xl);
