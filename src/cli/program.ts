@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { isAbortError, isAutoglmError, toError } from '../base/errors.ts';
 import { addConvertCommand } from './convert-command.ts';
+import { addEvalCommand } from './eval-command.ts';
+import { addGenerateCommand } from './generate-command.ts';
 import { addInspectCommand } from './inspect-command.ts';
 import { addSynthCommand } from './synth-command.ts';
 import { addTokenizeCommand } from './tokenize-command.ts';
@@ -36,6 +38,8 @@ function createProgram(terminal: Terminal): Command {
   addInspectCommand(program, terminal);
   addTokenizeCommand(program, terminal);
   addSynthCommand(program, terminal);
+  addGenerateCommand(program, terminal);
+  addEvalCommand(program, terminal);
   return program;
 }
 

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AutoglmError } from '../base/errors.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { readJsonFile } from './json-file.ts';
 import { readOptionalModelFile } from './model-folder.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -46,21 +46,7 @@ async function encode(tokenizer: Tokenizer, flags: TokenizeFlags): Promise<reado
     throw new AutoglmError('usage', 'Give either --text or --messages.');
   }
   if (flags.text !== undefined) return tokenizer.encode(flags.text);
-  return tokenizer.encodeChat(await readMessages(flags.messages!)).ids;
-}
-
-async function readMessages(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new AutoglmError('file-missing', `Cannot read ${path}.`, { value: path, cause });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AutoglmError('message-invalid', `Cannot read ${path}: it is not JSON.`, { value: path, cause });
-  }
+  return tokenizer.encodeChat(await readJsonFile(flags.messages!)).ids;
 }
 
 function describe(tokenizer: Tokenizer, ids: readonly number[]): string {

@@ -1,3 +1,4 @@
+import type { RankedToken } from '../model/ranked-token.ts';
 import type { Prompt, PromptBuilder } from './chat-prompt.ts';
 import type { CallOptions, EngineInfo } from './engine.ts';
 import type { ModelTexts } from './model-texts.ts';
@@ -10,14 +11,8 @@ export interface AnswerToken {
   /** Natural log of its raw probability; only when asked for. */
   readonly logprob?: number;
   /** Its best alternatives, most likely first; only when asked for. */
-  readonly top?: readonly AlternativeToken[];
+  readonly top?: readonly RankedToken[];
   readonly finishReason: FinishReason | undefined;
-}
-
-/** A token and how likely it was. */
-export interface AlternativeToken {
-  readonly tokenId: number;
-  readonly logprob: number;
 }
 
 /** Counts and times of an answer, known at its end. */

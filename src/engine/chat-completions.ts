@@ -114,9 +114,9 @@ export class ChatCompletionService implements ChatCompletions {
       token: this.#tokenText(id),
       token_id: id,
       logprob,
-      top_logprobs: top.map(({ tokenId, logprob: value }) => ({
-        token: this.#tokenText(tokenId),
-        token_id: tokenId,
+      top_logprobs: top.map(({ id: topId, logprob: value }) => ({
+        token: this.#tokenText(topId),
+        token_id: topId,
         logprob: value,
       })),
     };

@@ -4,6 +4,8 @@ import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
 import { generate } from '../model/generate.ts';
 import { LanguageModel } from '../model/language-model.ts';
+import { MAX_COLUMNS } from '../model/compile-text.ts';
+import type { RankedToken } from '../model/ranked-token.ts';
 import type { ImageRun } from '../model/text-model.ts';
 import type { SamplerState } from '../model/token-sampler.ts';
 import {
@@ -119,6 +121,38 @@ export class LocalEngine implements Engine, AnswerEngine {
     }
   }
 
+  /**
+   * The K most likely continuations of every position of a prompt, by the raw logits.
+   *
+   * @throws as `answer` does
+   */
+  async rankPrompt(prompt: Prompt, K: number, { signal }: CallOptions = {}): Promise<RankedToken[][]> {
+    this.#requireLoaded();
+    const leave = await this.#turns.enter(signal);
+    try {
+      const { text, ranker } = this.model;
+      const images = await this.#encodeImages(prompt, 0, signal);
+      const ranked: RankedToken[][] = [];
+      this.#prefix.truncate(0);
+      const sequence = { tokenIds: prompt.tokenIds, positions: prompt.positions, images };
+      await text.prefill(sequence, {
+        slot: 0,
+        cachedCount: 0,
+        signal,
+        afterChunk: async (from, to) => {
+          for (let first = 0; first < to - from; first += MAX_COLUMNS) {
+            const count = Math.min(MAX_COLUMNS, to - from - first);
+            await text.computeLogits(Array.from({ length: count }, (_, row) => first + row));
+            ranked.push(...(await ranker.rankRows(count, K)));
+          }
+        },
+      });
+      return ranked;
+    } finally {
+      leave();
+    }
+  }
+
   async unload(): Promise<void> {
     if (this.#isUnloaded) return;
     this.#isUnloaded = true;
@@ -152,6 +186,7 @@ export class LocalEngine implements Engine, AnswerEngine {
       cachedCount: cachedTokens,
       sampler: this.#encodeSampler(settings, prompt),
       maxTokens,
+      topCount: settings.topLogprobs,
       stepsInFlight: this.info.isSoftware ? 1 : STEPS_IN_FLIGHT,
       signal,
       afterChunk: async (_, to) => {
@@ -160,13 +195,13 @@ export class LocalEngine implements Engine, AnswerEngine {
         prefilledAt = performance.now();
       },
     });
-    for await (const { id, logprob } of tokens) {
+    for await (const { id, logprob, top } of tokens) {
       firstTokenAt ||= performance.now();
       // The step that computed this token had taken in all earlier ones.
       this.#prefix.store(prompt, prompt.tokenIds.length, ids);
       ids.push(id);
       const step = completion.push(id);
-      yield { id, ...step, ...(settings.logprobs && { logprob }) };
+      yield { id, ...step, ...(settings.logprobs && { logprob }), ...(top && { top }) };
       if (step.finishReason) break;
     }
     const decodeMs = performance.now() - firstTokenAt;

@@ -43,7 +43,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     reduction: request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup'),
     rowWorkgroup: isSoftware ? 32 : 256,
     matvecWorkgroup: isSoftware ? 16 : 64,
-    sampleWorkgroup: isSoftware ? 32 : 256,
+    sampleWorkgroup: isSoftware ? 64 : 256,
     splits: isSoftware ? 4 : 64,
   };
 }

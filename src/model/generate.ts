@@ -12,6 +12,8 @@ export interface GenerateRequest {
   readonly cachedCount: number;
   readonly sampler: SamplerState;
   readonly maxTokens: number;
+  /** Tokens to rank at each place of the answer, at most `MAX_RANKED`; 0 ranks none. */
+  readonly topCount: number;
   /** Decode steps that are submitted before the first one's token is read. */
   readonly stepsInFlight: number;
   readonly signal?: AbortSignal | undefined;
@@ -47,28 +49,29 @@ export async function* generate(
 }
 
 async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGenerator<SampledToken> {
-  const { slot, sequence, maxTokens, stepsInFlight, signal } = request;
-  const [recordDecode, recordSample] = await Promise.all([
+  const { slot, sequence, maxTokens, topCount, stepsInFlight, signal } = request;
+  const [recordDecode, recordSample, recordRanking] = await Promise.all([
     model.text.prepareDecode(1),
     model.sampler.prepareSample(1),
+    topCount > 0 ? model.ranker.prepareStep(1, topCount) : undefined,
   ]);
   // The last token needs no place in the cache: nothing is computed from it.
   const room = model.options.context - sequence.tokenIds.length + 1;
   const count = Math.min(maxTokens, room);
   const pending: Promise<SampledToken>[] = [];
-  let issued = 0;
-  const issue = (): void => {
-    const recorder = model.device.createRecorder(`decode ${issued}`);
+  const issue = (step: number): void => {
+    const recorder = model.device.createRecorder(`decode ${step}`);
     // The first token is sampled from the prefill's logits.
-    if (issued > 0) recordDecode(recorder);
+    if (step > 0) recordDecode(recorder);
     recordSample(recorder);
+    recordRanking?.(recorder);
     recorder.submit();
-    pending.push(model.sampler.read(slot, issued));
-    issued++;
+    pending.push(readToken(model, slot, step, topCount));
   };
   try {
     for (let index = 0; index < count; index++) {
-      while (issued < count && pending.length < stepsInFlight) issue();
+      for (let step = index + pending.length; step < Math.min(count, index + stepsInFlight); step++)
+        issue(step);
       signal?.throwIfAborted();
       yield await (pending.shift() as Promise<SampledToken>);
     }
@@ -76,4 +79,15 @@ async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGen
     // Surplus steps end before anybody else uses the slot; their outcome is of no interest.
     await Promise.allSettled(pending);
   }
+}
+
+async function readToken(
+  { sampler, ranker }: LanguageModel,
+  slot: number,
+  index: number,
+  topCount: number,
+): Promise<SampledToken> {
+  if (topCount === 0) return sampler.read(slot, index);
+  const [token, top] = await Promise.all([sampler.read(slot, index), ranker.readStep(slot, index, topCount)]);
+  return { ...token, top };
 }

@@ -3,6 +3,7 @@ import type { Device } from '../gpu/device.ts';
 import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
+import { LogprobRanker } from './logprob-ranker.ts';
 import { TextModel } from './text-model.ts';
 import { TokenSampler } from './token-sampler.ts';
 import { VisionTower } from './vision-tower.ts';
@@ -32,6 +33,7 @@ export class LanguageModel {
   readonly vision: VisionTower;
   readonly text: TextModel;
   readonly sampler: TokenSampler;
+  readonly ranker: LogprobRanker;
   readonly buffers: BufferTable;
 
   constructor(parts: {
@@ -42,6 +44,7 @@ export class LanguageModel {
     vision: VisionTower;
     text: TextModel;
     sampler: TokenSampler;
+    ranker: LogprobRanker;
     buffers: BufferTable;
   }) {
     this.config = parts.config;
@@ -51,6 +54,7 @@ export class LanguageModel {
     this.vision = parts.vision;
     this.text = parts.text;
     this.sampler = parts.sampler;
+    this.ranker = parts.ranker;
     this.buffers = parts.buffers;
   }
 
@@ -77,8 +81,9 @@ export class LanguageModel {
       const vision = new VisionTower(device, buffers, { config, weights: layout.vision, options });
       const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
       const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
+      const ranker = new LogprobRanker(device, buffers, { V: config.text.V, options });
       await Promise.all([vision.prepare(), sampler.prepare()]);
-      return new LanguageModel({ config, layout, options, device, vision, text, sampler, buffers });
+      return new LanguageModel({ config, layout, options, device, vision, text, sampler, ranker, buffers });
     } catch (error) {
       buffers.destroy();
       throw toError(error);

@@ -7,16 +7,17 @@ import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
 import { MAX_COLUMNS, TEXT_BUFFERS } from './compile-text.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
+import { RESULT_RING } from './result-ring.ts';
+import type { RankedToken } from './ranked-token.ts';
 import { PlanRunner } from './plan-runner.ts';
-
-/** Results that a sequence keeps: more than any number of steps in flight. */
-export const RESULT_RING = 64;
 
 /** A token that the device chose. */
 export interface SampledToken {
   readonly id: number;
   /** Natural log of its raw probability; meaningful where the settings ask for it. */
   readonly logprob: number;
+  /** Its most likely rivals and itself, best first; only when asked for. */
+  readonly top?: readonly RankedToken[];
 }
 
 /** What starts an answer in a slot; `src/sampling` encodes it. */

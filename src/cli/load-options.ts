@@ -1,0 +1,41 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { openNodeEngine } from '../engine/open-node-engine.ts';
+import type { LocalEngine } from '../engine/local-engine.ts';
+import { parseCount } from './option-values.ts';
+import { formatBytes, ProgressLine, type Terminal } from './terminal.ts';
+
+/** Flags of every command that runs a model. */
+export interface LoadFlags {
+  readonly device: 'auto' | 'webgpu' | 'cuda';
+  readonly context?: number;
+  readonly dawnToggle?: readonly string[];
+  readonly withoutFeature?: readonly string[];
+}
+
+/** Adds the flags of `LoadFlags` to a command. */
+export function addLoadOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--device <device>', 'where to compute').choices(['auto', 'webgpu', 'cuda']).default('auto'),
+    )
+    .option('--context <tokens>', 'context window', parseCount)
+    .option('--dawn-toggle <name...>', 'Dawn toggles that a browser would not set')
+    .option('--without-feature <name...>', 'WebGPU features to leave out');
+}
+
+/** Loads a model with progress on stderr; the caller unloads it. */
+export async function loadEngine(model: string, flags: LoadFlags, terminal: Terminal): Promise<LocalEngine> {
+  if (flags.device === 'cuda')
+    throw new InvalidArgumentError('CUDA needs the helper, which this version lacks.');
+  const line = new ProgressLine(terminal);
+  const engine = await openNodeEngine({
+    model,
+    contextWindow: flags.context,
+    device: { toggles: flags.dawnToggle ?? [], withoutFeatures: flags.withoutFeature ?? [] },
+    signal: terminal.signal,
+    onProgress: ({ phase, loadedBytes, totalBytes }) =>
+      line.update(`${phase} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}`),
+  });
+  line.end();
+  return engine;
+}
