@@ -11,6 +11,10 @@ export interface StorageTestPage {
   /** Loads in a dedicated worker, as the engine does. */
   loadInWorker(request: LoadRequest): Promise<LoadResult>;
   loadInPage(request: LoadRequest): Promise<LoadResult>;
+  /** Reads all shards in a worker, unchecked and unused. @returns milliseconds. */
+  readRaw(kind: LoadRequest['cache']): Promise<number>;
+  /** Deletes all models and shards. */
+  clear(): Promise<void>;
   /** Last progress that a load in this page reported. */
   lastProgress: StorageProgress | undefined;
   createManager(kind: LoadRequest['cache']): StorageManager;
@@ -26,6 +30,29 @@ declare global {
   interface Window {
     storageTest: StorageTestPage;
   }
+}
+
+function readRaw(kind: LoadRequest['cache']): Promise<number> {
+  const worker = new Worker(new URL('./raw-read-worker.ts', import.meta.url), { type: 'module' });
+  return new Promise((resolve) => {
+    worker.addEventListener('message', ({ data }) => resolve(data.milliseconds));
+    // oxlint-disable-next-line require-post-message-target-origin -- a worker has no such argument.
+    worker.postMessage(kind);
+  });
+}
+
+async function clear(): Promise<void> {
+  for (const kind of ['indexeddb', 'opfs'] as const) {
+    const manager = createManager(kind);
+    for (const { id } of await manager.listModels()) await manager.deleteModel(id);
+    await manager.deleteOrphans();
+  }
+}
+
+function createManager(kind: LoadRequest['cache']): StorageManager {
+  const cache = createCache(kind);
+  if (cache === undefined) throw new Error('A manager needs a cache.');
+  return new StorageManager(cache);
 }
 
 function loadInWorker(request: LoadRequest): Promise<LoadResult> {
@@ -47,11 +74,9 @@ window.storageTest = {
   loadInWorker,
   loadInPage: (request) => loadModel(request),
   lastProgress: undefined,
-  createManager: (kind) => {
-    const cache = createCache(kind);
-    if (cache === undefined) throw new Error('A manager needs a cache.');
-    return new StorageManager(cache);
-  },
+  createManager,
+  readRaw,
+  clear,
   createCache,
   loadFrom: (source, cache) => loadFrom(source, { cache }),
   createDirectorySource,

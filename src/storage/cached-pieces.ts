@@ -3,14 +3,17 @@ import { PIECE_BYTES } from './pieces.ts';
 import { digestPiece } from './sha256.ts';
 import type { CachedShard, ShardReader } from './shard-cache.ts';
 
-/** One checked piece and the memory to read a later one into. */
+/** One piece and whether it is what was put in. */
 interface CheckedPiece {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly isRight: boolean;
 }
 
+/** Pieces that are read and hashed ahead of the consumer: the browser hashes on several threads. */
+const PIECES_AHEAD = 3;
+
 /**
- * Reads a cached shard piece by piece; each is checked before it is handed out, while the one before is being
+ * Reads a cached shard piece by piece; each is checked before it is handed out, while those before are being
  * used. A piece is only valid until the next is asked for.
  *
  * @throws AutoglmError `shard-corrupt` when the cache does not give back what was put in.
@@ -18,21 +21,56 @@ interface CheckedPiece {
 export async function* readCheckedPieces(
   cached: CachedShard,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
-  const reader = await opening(cached);
+  const reader = await reading(() => cached.openReader());
+  const ahead = new ReadAhead(reader, cached.pieceDigests);
   try {
-    let upcoming = readPiece(reader, cached.pieceDigests[0], new ArrayBuffer(PIECE_BYTES));
-    let spare = new ArrayBuffer(PIECE_BYTES);
+    for (let count = 0; count < PIECES_AHEAD; count += 1) ahead.begin(new ArrayBuffer(PIECE_BYTES));
     for (const index of cached.pieceDigests.keys()) {
-      const { bytes, isRight } = await upcoming;
+      const { bytes, isRight } = await ahead.take();
       if (!isRight) throw notKept(index);
-      upcoming = readPiece(reader, cached.pieceDigests[index + 1], spare);
-      upcoming.catch(() => {});
       yield bytes;
       // A short piece can come in memory of its own size.
-      spare = bytes.buffer.byteLength === PIECE_BYTES ? bytes.buffer : new ArrayBuffer(PIECE_BYTES);
+      ahead.begin(bytes.buffer.byteLength === PIECE_BYTES ? bytes.buffer : new ArrayBuffer(PIECE_BYTES));
     }
   } finally {
+    await ahead.whenRead;
     await reader.close();
+  }
+}
+
+/** Reads one piece after the other and hashes several at a time. */
+class ReadAhead {
+  readonly #reader: ShardReader;
+  readonly #digests: Iterator<string>;
+  readonly #pieces: Promise<CheckedPiece>[] = [];
+  /** The reader has delivered all that was asked for; never rejects. */
+  whenRead: Promise<void> = Promise.resolve();
+
+  constructor(reader: ShardReader, pieceDigests: readonly string[]) {
+    this.#reader = reader;
+    this.#digests = pieceDigests[Symbol.iterator]();
+  }
+
+  /** Starts on the next piece, if there is one. */
+  begin(memory: ArrayBuffer): void {
+    const next = this.#digests.next();
+    if (next.done) return;
+    const read = this.whenRead.then(() => reading(() => this.#reader.read(memory)));
+    const checked = read.then(async (bytes) => ({
+      bytes,
+      isRight: (await digestPiece(bytes)) === next.value,
+    }));
+    // Reported when its turn comes, or not at all when the consumer left before.
+    checked.catch(() => {});
+    this.#pieces.push(checked);
+    this.whenRead = read.then(
+      () => {},
+      () => {},
+    );
+  }
+
+  take(): Promise<CheckedPiece> {
+    return this.#pieces.shift() as Promise<CheckedPiece>;
   }
 }
 
@@ -46,20 +84,6 @@ export async function isIntact(cached: CachedShard, signal: AbortSignal | undefi
     if (error instanceof AutoglmError) return false;
     throw error;
   }
-}
-
-async function readPiece(
-  reader: ShardReader,
-  digest: string | undefined,
-  memory: ArrayBuffer,
-): Promise<CheckedPiece> {
-  if (digest === undefined) return { bytes: new Uint8Array(0), isRight: true };
-  const bytes = await reading(() => reader.read(memory));
-  return { bytes, isRight: (await digestPiece(bytes)) === digest };
-}
-
-function opening(cached: CachedShard): Promise<ShardReader> {
-  return reading(() => cached.openReader());
 }
 
 /** A Blob or file whose disk copy was removed or changed rejects with one of many exceptions. */
