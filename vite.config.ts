@@ -26,6 +26,11 @@ const NODE_BUILD: BuildOptions = {
 export default defineConfig(({ mode }) => ({
   root: 'src/demo',
   publicDir: '../../public',
+  // Relative, so that the built page works in any folder of a server.
+  base: './',
+  // The worker's packages are found before the first page asks for them: found later, they would reload the page
+  // in the middle of its first load.
+  optimizeDeps: { entries: ['*.html', '../worker/engine-worker.ts', '../element/index.ts'] },
   build: mode === 'node' ? NODE_BUILD : APP_BUILD,
   worker: { format: 'es' },
   test: {

@@ -6,7 +6,7 @@ export * from './element/index.ts';
 export { AutoglmError, isAutoglmError } from './base/errors.ts';
 export type { ErrorCode, FaultDetails } from './base/errors.ts';
 export { createEngineLazily as createEngine } from './element/engine-source.ts';
-export type { EngineOptions } from './element/engine-source.ts';
+export type { EngineOptions, ModelLocation } from './engine/engine-options.ts';
 export type {
   CallOptions,
   ChatCompletions,

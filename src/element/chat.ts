@@ -4,6 +4,7 @@ import { customElement, property, query, state } from 'lit/decorators.js';
 import { TINY_SYSTEM_PROMPT } from '../agent/prompts.ts';
 import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
+import type { BackendChoice } from '../engine/engine-options.ts';
 import { abortable } from './abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
 import type { GenerationSettings } from './answer-stream.ts';
@@ -21,7 +22,7 @@ import { controlStyles } from './controls.styles.ts';
 import { readBrowserFacts } from './diagnosis.ts';
 import { DropController } from './drop-controller.ts';
 import { EngineController, isFatal } from './engine-controller.ts';
-import type { Backend } from './engine-source.ts';
+
 import { AutoglmActionEvent } from './events/action.ts';
 import { AutoglmBackendEvent } from './events/backend.ts';
 import { AutoglmErrorEvent } from './events/error.ts';
@@ -132,7 +133,7 @@ export class AutoglmChat extends LitElement {
   /** `manual` waits for the user's consent; `eager` loads at once. */
   @property({ reflect: true }) loading: 'manual' | 'eager' = 'manual';
   /** Where answers are computed. */
-  @property({ reflect: true }) backend: Backend = 'auto';
+  @property({ reflect: true }) backend: BackendChoice = 'auto';
   /** URL of the local helper, where one is linked. */
   @property({ attribute: 'helper-url', reflect: true }) helperUrl = '';
   /** Tokens that prompt and answer may hold together; null lets the engine choose. */

@@ -1,14 +1,16 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
 import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
+import type { Engine, LoadProgress } from '../engine/engine.ts';
+import type { BackendChoice } from '../engine/engine-options.ts';
 import { createEngineLazily } from './engine-source.ts';
-import type { Backend, CreateEngine, Engine, LoadProgress } from './engine-source.ts';
+import type { CreateEngine } from './engine-source.ts';
 import { leaseEngine } from './shared-engines.ts';
 import type { EngineLease } from './shared-engines.ts';
 
 /** What the element needs from its attributes to load. */
 export interface EngineSettings {
   readonly model: string;
-  readonly backend: Backend;
+  readonly backend: BackendChoice;
   readonly helperUrl: string;
   readonly contextWindow: number | null;
 }

@@ -1,21 +1,7 @@
-import type { Engine, LoadProgress } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { EngineOptions } from '../engine/engine-options.ts';
 
-export type { Engine, EngineInfo, LoadPhase, LoadProgress } from '../engine/engine.ts';
-
-/** Where an answer is computed. */
-export type Backend = 'auto' | 'webgpu' | 'helper' | 'web-llm' | 'remote';
-
-/** What the element asks of `createEngine`. */
-export interface EngineOptions {
-  /** Absolute URL of the model folder. */
-  readonly model: string;
-  readonly backend: Backend;
-  readonly helperUrl?: string;
-  /** Tokens; default: what the model and the memory allow. */
-  readonly contextWindow?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: LoadProgress) => void;
-}
+export type { EngineOptions } from '../engine/engine-options.ts';
 
 /** Makes an engine; the real one is `createEngine`. */
 export type CreateEngine = (options: EngineOptions) => Promise<Engine>;

@@ -5,7 +5,7 @@ export type { GenerationSettings } from './answer-stream.ts';
 export type { AssistantTurn, Turn, TurnFault, TurnFigures, TurnImage, UserTurn } from './conversation.ts';
 export type { CountImageTokens } from './composer.ts';
 export type { ChatExample } from './example-cards.ts';
-export type { Backend } from './engine-source.ts';
+export type { BackendChoice } from '../engine/engine-options.ts';
 export type { HistoryFile } from './history-file.ts';
 export { AutoglmActionEvent } from './events/action.ts';
 export { AutoglmBackendEvent } from './events/backend.ts';

@@ -1,5 +1,6 @@
 import { abortable } from './abortable.ts';
-import type { CreateEngine, Engine, EngineOptions, LoadProgress } from './engine-source.ts';
+import type { Engine, LoadProgress } from '../engine/engine.ts';
+import type { CreateEngine, EngineOptions } from './engine-source.ts';
 
 /** A share of a loaded engine; the last one given back unloads it. */
 export interface EngineLease {
