@@ -8,6 +8,7 @@ import { formatBytes, ProgressLine, type Terminal } from './terminal.ts';
 export interface LoadFlags {
   readonly device: 'auto' | 'webgpu' | 'cuda';
   readonly context?: number;
+  readonly kvFormat?: 'f16' | 'f32';
   readonly dawnToggle?: readonly string[];
   readonly withoutFeature?: readonly string[];
 }
@@ -19,6 +20,7 @@ export function addLoadOptions(command: Command): Command {
       new Option('--device <device>', 'where to compute').choices(['auto', 'webgpu', 'cuda']).default('auto'),
     )
     .option('--context <tokens>', 'context window', parseCount)
+    .addOption(new Option('--kv-format <format>', 'number format of the KV cache').choices(['f16', 'f32']))
     .option('--dawn-toggle <name...>', 'Dawn toggles that a browser would not set')
     .option('--without-feature <name...>', 'WebGPU features to leave out');
 }
@@ -31,6 +33,7 @@ export async function loadEngine(model: string, flags: LoadFlags, terminal: Term
   const engine = await openNodeEngine({
     model,
     contextWindow: flags.context,
+    cacheFormat: flags.kvFormat,
     device: { toggles: flags.dawnToggle ?? [], withoutFeatures: flags.withoutFeature ?? [] },
     signal: terminal.signal,
     onProgress: ({ phase, loadedBytes, totalBytes }) =>

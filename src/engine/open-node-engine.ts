@@ -11,6 +11,8 @@ export interface NodeEngineOptions {
   /** A folder on disk, or an http(s) URL. */
   readonly model: string;
   readonly contextWindow?: number | undefined;
+  /** Number format of the KV cache; default f16, or f32 for a model in f32. */
+  readonly cacheFormat?: 'f16' | 'f32' | undefined;
   readonly device?: NodeOpenOptions;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -18,7 +20,7 @@ export interface NodeEngineOptions {
 
 /** Opens a GPU through Dawn and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
 export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
-  const { model, contextWindow, signal, onProgress } = options;
+  const { model, contextWindow, cacheFormat, signal, onProgress } = options;
   const isUrl = /^https?:/.test(model);
   return LocalEngine.load({
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
@@ -26,6 +28,7 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     device: await openNodeDevice(options.device),
     decodeImage: decodeWithSharp,
     contextWindow,
+    cacheFormat,
     signal,
     onProgress,
   });
