@@ -1,5 +1,5 @@
 // y[t, n] = sum over k of x[t, k] * weight[n, k], accumulated in f32.
-// Base variant: tiles of 64 rows x 64 outputs x DEPTH (8, 16 or 32) along K in workgroup memory; each of the
+// Base variant: tiles of 64 rows x 64 outputs x 16 along K in 8 KiB of workgroup memory; each of the
 // 64 invocations keeps 8 x 8 sums. Weights are unpacked once per tile, whatever their format.
 // The sums are four matrices, not an array: software adapters keep an indexed array in memory.
 
@@ -11,6 +11,7 @@ override Y_OFFSET: u32 = 0u;
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 
 const TILE = 64u;
+const DEPTH = 16u;
 // [DEPTH][TILE / 4]: four neighbouring rows (or outputs) in a vec4.
 var<workgroup> x_tile: array<vec4f, DEPTH * TILE / 4u>;
 var<workgroup> w_tile: array<vec4f, DEPTH * TILE / 4u>;

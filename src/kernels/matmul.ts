@@ -20,23 +20,16 @@ export interface MatmulOptions {
   readonly y: BufferRef;
   /** [N] f32 */
   readonly bias?: BufferRef;
-  /**
-   * Values along K that a tile holds: 512 bytes of workgroup memory each. Default 16. Software adapters
-   * compile 8 fastest, because they clear workgroup memory word by word in unrolled code.
-   */
-  readonly depth?: 8 | 16 | 32;
 }
 
 /** x times the transposed weight, for many rows; one call for each part of the weight. */
-export function matmul(options: MatmulOptions): KernelCall[] {
-  const { label, rows, weight, step, x, y, bias, depth = 16 } = options;
+export function matmul({ label, rows, weight, step, x, y, bias }: MatmulOptions): KernelCall[] {
   return weight.parts.map((part) => ({
     label,
     program: {
       shader: 'matmul',
       source,
       preludes: [STEP, weightPrelude(weight.format), bias ? STORE_BIAS : STORE_PLAIN],
-      shape: { DEPTH: depth },
       constants: { K: weight.K, N: part.rowCount, Y_STRIDE: weight.N, Y_OFFSET: part.firstRow },
     },
     bindings: { ...weightBindings(part), step, x, y, ...(bias && { bias }) },
