@@ -1,27 +1,27 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { AutoglmError } from '../base/errors.ts';
-import { convertBlock, type BlockJob, type ConvertedBlock } from './convert-block.ts';
+import { BlockKernel } from './block-kernel.ts';
+import type { BlockJob, ConvertedBlock } from './convert-block.ts';
 
-/** Reads and converts pieces of tensors one after the other, with one buffer for all of them. */
+/** Reads and converts pieces of tensors one after the other, in one kernel's memory. */
 export class BlockReader {
   #path = '';
   #file = -1;
-  #buffer = new Uint8Array(0);
+  readonly #kernel = new BlockKernel();
 
   /**
    * @throws AutoglmError `checkpoint-invalid` when the file ends inside the piece, or as `convertBlock` does.
    */
   convert(job: BlockJob): ConvertedBlock {
-    if (this.#buffer.byteLength < job.byteLength) this.#buffer = new Uint8Array(job.byteLength);
-    const bytes = this.#buffer.subarray(0, job.byteLength);
+    const bytes = this.#kernel.reserve(job.byteLength);
     this.#open(job.path);
     for (let done = 0; done < bytes.byteLength;) {
       const count = readSync(this.#file, bytes, done, bytes.byteLength - done, job.byteOffset + done);
       if (count === 0) throw truncated(job, done);
       done += count;
     }
-    return convertBlock(bytes, job);
+    return this.#kernel.convert(job);
   }
 
   close(): void {

@@ -10,7 +10,7 @@ const ROUND_TO_INTEGER = 6755399441055744; // 1.5 * 2^52
  * result is never worse; with the second the extreme value takes the topmost level, which the plain rule
  * leaves unused; with the 4-bit ones beyond 8 it is clipped in favour of the other 31 values.
  */
-const SEARCH_DIVISORS: Readonly<Record<'q4' | 'q8', readonly number[]>> = {
+export const SEARCH_DIVISORS: Readonly<Record<'q4' | 'q8', readonly number[]>> = {
   q4: [7, 8, 7.5, 8.5, 9, 9.75],
   q8: [127, 128],
 };
@@ -26,6 +26,8 @@ const SEARCH_DIVISORS: Readonly<Record<'q4' | 'q8', readonly number[]>> = {
  * has the sign of the group's extreme value, so that this value can use the level (15 - 7) * scale; a kernel
  * that computes (q - 7) * scale need not know. On normally distributed weights the squared error is 0.70 of
  * that of `absmax`; in no group is it above.
+ *
+ * This is the plain form; `autoglm convert` runs the same arithmetic in SIMD (`src/cli/block-kernel.wat`).
  *
  * @param values finite; a multiple of 32 of them
  * @param words one for every 8 (4) values
@@ -46,7 +48,7 @@ export function quantizeGroups(
     const scale =
       rule === 'search'
         ? searchScale(values, start, extreme, format)
-        : fromFloat16Bits(toFloat16Bits(Math.abs(extreme) / high));
+        : fromFloat16Bits(toFloat16Bits(Math.abs(extreme) / -low));
     if (rule === 'search') roundByInverse(values, start, scale, low, high, levels);
     else roundByDivision(values, start, scale, -low, levels);
     scales[start / GROUP_SIZE] = toFloat16Bits(scale);
@@ -71,13 +73,15 @@ export function dequantizeGroups(
   }
 }
 
-/** The value of greatest magnitude in a group, with its sign; the first of several. */
+/** The value of greatest magnitude in a group, with its sign; the positive one of two. */
 function findExtreme(values: Float32Array, start: number): number {
-  let extreme = 0;
+  let max = 0;
+  let min = 0;
   for (let i = start; i < start + GROUP_SIZE; i++) {
-    if (Math.abs(values[i]!) > Math.abs(extreme)) extreme = values[i]!;
+    if (values[i]! > max) max = values[i]!;
+    if (values[i]! < min) min = values[i]!;
   }
-  return extreme;
+  return max >= -min ? max : min;
 }
 
 /** The best f16 scale of a group; 0 when f16 has none but 0. */
@@ -107,24 +111,33 @@ function searchScale(values: Float32Array, start: number, extreme: number, forma
 let gain = 0;
 let fit = 0;
 
+const wqLanes = new Float32Array(4);
+const qqLanes = new Float32Array(4);
+
 /**
  * Quantises a group with a scale. `gain` becomes how much it reduces the squared error from that of zeros,
- * `fit` the scale of least squared error for the same q.
+ * `fit` the scale of least squared error for the same q. The sums are f32 in four lanes, as SIMD adds them.
  */
 function measure(values: Float32Array, start: number, scale: number, low: number): void {
-  const inverse = 1 / scale;
+  const inverse = Math.fround(1 / scale);
   const high = 1 - low;
-  let wq = 0;
-  let qq = 0;
-  for (let i = start; i < start + GROUP_SIZE; i++) {
-    const w = values[i]!;
-    let q = w * inverse + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+  wqLanes.fill(0);
+  qqLanes.fill(0);
+  for (let i = 0; i < GROUP_SIZE; i++) {
+    const w = values[start + i]!;
+    let q = Math.fround(w * inverse) + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
     q = q > high ? high : q < low ? low : q;
-    wq += w * q;
-    qq += q * q;
+    wqLanes[i % 4]! += Math.fround(w * q);
+    qqLanes[i % 4]! += q * q;
   }
+  const wq = sumLanes(wqLanes);
+  const qq = sumLanes(qqLanes);
   gain = scale * (2 * wq - scale * qq);
   fit = wq / qq;
+}
+
+function sumLanes(lanes: Float32Array): number {
+  return Math.fround(Math.fround(lanes[0]! + lanes[1]!) + Math.fround(lanes[2]! + lanes[3]!));
 }
 
 /** `levels` becomes q for every value of a group, as `measure` rounds; the zero point for a scale of 0. */
@@ -136,9 +149,9 @@ function roundByInverse(
   high: number,
   levels: Int16Array,
 ): void {
-  const inverse = scale === 0 ? 0 : 1 / scale;
+  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
   for (let i = 0; i < GROUP_SIZE; i++) {
-    const q = values[start + i]! * inverse + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+    const q = Math.fround(values[start + i]! * inverse) + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
     levels[i] = (q > high ? high : q < low ? low : q) - low;
   }
 }
