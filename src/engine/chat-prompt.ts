@@ -6,6 +6,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { computePositionIds } from '../model/position-ids.ts';
 import { expandImageTokens } from '../tokenizer/image-tokens.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { toMaxPixels } from './image-detail.ts';
 import { readImageBytes } from './image-source.ts';
 import type { ChatMessage, ContentPart } from './openai.ts';
 
@@ -39,9 +40,6 @@ export interface ImageOptions {
   readonly maxPixels?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Share of the pixels that OpenAI's `detail: "low"` keeps. */
-const LOW_DETAIL_SHARE = 0.25;
 
 /** Turns conversations, or plain ids, into prompts. */
 export class PromptBuilder {
@@ -105,16 +103,10 @@ export class PromptBuilder {
       if (part.type !== 'image_url') continue;
       options.signal?.throwIfAborted();
       const { url, detail } = part.image_url;
-      const maxPixels = this.#pixelsOf(detail, options.maxPixels);
+      const maxPixels = toMaxPixels(detail, options.maxPixels, this.#parts.preprocessor?.maxPixels);
       images.push(await this.prepare(await readImageBytes(url, options.signal), { maxPixels }));
     }
     return images;
-  }
-
-  #pixelsOf(detail: string | undefined, maxPixels: number | undefined): number | undefined {
-    if (detail !== 'low') return maxPixels;
-    const most = maxPixels ?? this.#parts.preprocessor?.maxPixels;
-    return most === undefined ? undefined : Math.floor(most * LOW_DETAIL_SHARE);
   }
 
   #placeImages(tokenIds: readonly number[], images: readonly PreparedImage[]): PromptImage[] {
