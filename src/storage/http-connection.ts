@@ -14,7 +14,7 @@ export class HttpConnection {
   readonly #settings: HttpSettings;
   readonly #signal: AbortSignal | undefined;
   readonly #controller = new AbortController();
-  #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  #reader: BodyReader | undefined;
 
   constructor(url: string, settings: HttpSettings, signal: AbortSignal | undefined) {
     this.#url = url;
@@ -31,13 +31,18 @@ export class HttpConnection {
     return response;
   }
 
-  /** Next bytes of the body, `undefined` at its end. */
-  async read(response: Response): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  /**
+   * Next bytes of the body, `undefined` at its end. They are put into `memory`, which is taken over, where the
+   * platform can; megabytes of short-lived buffers would else wait for the garbage collector.
+   */
+  async read(
+    response: Response,
+    memory: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (response.body === null) return undefined;
-    this.#reader ??= response.body.getReader();
-    const reader = this.#reader;
-    const { value } = await this.#watch(() => reader.read());
-    return value;
+    this.#reader ??= openBody(response.body);
+    const read = this.#reader;
+    return this.#watch(() => read(memory));
   }
 
   /** The whole body as text. */
@@ -67,6 +72,22 @@ export class HttpConnection {
     } finally {
       clearTimeout(timer);
     }
+  }
+}
+
+/** Resolves to `undefined` at the end. */
+type BodyReader = (memory: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+
+function openBody(body: ReadableStream<Uint8Array<ArrayBuffer>>): BodyReader {
+  try {
+    const reader = body.getReader({ mode: 'byob' });
+    return async (memory) => {
+      const { done, value } = await reader.read(memory);
+      return done ? undefined : value;
+    };
+  } catch {
+    const reader = body.getReader();
+    return async () => (await reader.read()).value;
   }
 }
 

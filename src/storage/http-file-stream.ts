@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import { isCrossOrigin, openConnection, openFirstContact } from './first-contact.ts';
 import type { HttpConnection, HttpSettings } from './http-connection.ts';
 import { checkFileResponse, wrongLength } from './http-response.ts';
+import { PullDestination } from './pull-destination.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import type { OpenFileOptions } from './shard-source.ts';
 import { RetryBudget, TransientFault } from './transient-fault.ts';
@@ -13,7 +14,9 @@ const PROGRESS_BYTES = 64 * 1024;
  * One file over HTTP as a stream that survives breaks: after each it asks the original URL again (so that an
  * expired redirect is resolved anew) for the bytes that are still missing.
  */
-export class HttpFileStream implements UnderlyingDefaultSource<Uint8Array<ArrayBuffer>> {
+export class HttpFileStream implements UnderlyingByteSource {
+  readonly type = 'bytes';
+  readonly autoAllocateChunkSize = 256 * 1024;
   readonly #url: string;
   readonly #settings: HttpSettings;
   readonly #signal: AbortSignal | undefined;
@@ -44,11 +47,16 @@ export class HttpFileStream implements UnderlyingDefaultSource<Uint8Array<ArrayB
     return new ReadableStream(this, { highWaterMark: 0 });
   }
 
-  async pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): Promise<void> {
+  /** Fills the memory that the consumer brought, or that the stream made. */
+  async pull(controller: ReadableByteStreamController): Promise<void> {
+    const destination = new PullDestination(controller);
     try {
-      const bytes = await this.#retrying(() => this.#next());
-      if (bytes !== undefined) controller.enqueue(bytes);
-      if (bytes === undefined || this.#position === this.#byteLength) this.#finish(controller);
+      const bytes = await this.#retrying(() => this.#next(destination));
+      const isEnd = bytes === undefined || this.#position === this.#byteLength;
+      if (isEnd) this.cancel();
+      if (bytes === undefined) destination.end();
+      else destination.deliver(bytes);
+      if (isEnd && bytes !== undefined) controller.close();
     } catch (error) {
       this.cancel();
       throw error;
@@ -59,11 +67,6 @@ export class HttpFileStream implements UnderlyingDefaultSource<Uint8Array<ArrayB
     this.#connection?.close();
     this.#connection = undefined;
     this.#response = undefined;
-  }
-
-  #finish(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): void {
-    this.cancel();
-    controller.close();
   }
 
   async #retrying<T>(step: () => Promise<T>): Promise<T> {
@@ -119,11 +122,11 @@ export class HttpFileStream implements UnderlyingDefaultSource<Uint8Array<ArrayB
   }
 
   /** Next bytes that were not delivered before; `undefined` at the end of a file of unknown length. */
-  async #next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async #next(destination: PullDestination): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (this.#position === this.#byteLength) return undefined;
     const response = this.#response ?? (await this.#connect());
     for (;;) {
-      const bytes = await (this.#connection as HttpConnection).read(response);
+      const bytes = await (this.#connection as HttpConnection).read(response, destination.takeMemory());
       if (bytes === undefined) {
         if (this.#byteLength === undefined) return undefined;
         throw endedEarly(this.#url, this.#position, this.#byteLength);
@@ -144,7 +147,6 @@ export class HttpFileStream implements UnderlyingDefaultSource<Uint8Array<ArrayB
     return fresh;
   }
 }
-
 function endedEarly(url: string, position: number, byteLength: number): TransientFault {
   return new TransientFault(wrongLength(url, position, byteLength));
 }

@@ -51,6 +51,18 @@ describe('openModel', () => {
     }
   });
 
+  it('streams every tensor over connections that break', async () => {
+    let cutCount = 0;
+    server.planFaults = ({ path }) => {
+      if (!path.endsWith('.bin') || cutCount === 20) return undefined;
+      cutCount += 1;
+      return { kind: 'cut', afterBytes: 300_001 + 10_000 * cutCount };
+    };
+    const source = createHttpSource(server.url, { retry: { baseDelayMs: 5 } });
+    expect(await loadHashes(source)).toEqual(folder.tensorHashes);
+    expect(cutCount).toBe(20);
+  });
+
   it('delivers a damaged shard once more', async () => {
     server.planFaults = ({ path, attempt }) =>
       path === 'params_shard_0.bin' && attempt === 0 ? { kind: 'flip', offset: 5 * MIB } : undefined;
