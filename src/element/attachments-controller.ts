@@ -50,6 +50,10 @@ export class AttachmentsController implements ReactiveController {
     }
   }
 
+  setDetail(id: string, detail: TurnImage['detail']): void {
+    this.replace(this.#images.map((image) => (image.id === id ? { ...image, detail } : image)));
+  }
+
   remove(id: string): void {
     this.replace(this.#images.filter((image) => image.id !== id));
   }

@@ -11,6 +11,7 @@ function user(text: string, imageNames: readonly string[] = [], currentApp: stri
     blob: new Blob([name], { type: 'image/png' }),
     width: 280,
     height: 560,
+    detail: name.endsWith('low') ? ('low' as const) : ('high' as const),
   }));
   return { id: text, parentId: null, createdAt: 0, role: 'user', text, images, currentApp };
 }
@@ -92,6 +93,14 @@ describe('buildMessages', () => {
   it('leaves out an answer that failed before its first token', async () => {
     const messages = await build([user('Hello'), assistant(''), user('Hello again')]);
     expect(messages.map(({ role }) => role)).toEqual(['user', 'user']);
+  });
+
+  it('says which picture is sent smaller', async () => {
+    const [message] = await build([user('Open Maps', ['a-low'])]);
+    expect(message?.content[0]).toEqual({
+      type: 'image_url',
+      image_url: { url: 'data:image/png;a-low', detail: 'low' },
+    });
   });
 
   it('sends several pictures of one turn in order', async () => {

@@ -1,10 +1,12 @@
 import { parseReply } from '../agent/parse-reply.ts';
-import { buildAssistantTurn, buildFirstTurn, buildScreenTurn, removeImages } from '../agent/prompts.ts';
-import type { ChatMessage } from '../engine/openai.ts';
-import type { Turn, UserTurn } from './conversation.ts';
+import { buildAssistantTurn, buildFirstTurn, buildScreenTurn } from '../agent/prompts.ts';
+import type { ChatMessage, ImagePart } from '../engine/openai.ts';
+import type { Turn, TurnImage, UserTurn } from './conversation.ts';
 
 /** How an image reaches the model: as a data URL, which no page or worker has to keep alive. */
 export type ToImageUrl = (blob: Blob) => Promise<string>;
+
+type ImageReference = ImagePart['image_url'];
 
 /**
  * The request's messages for the last of these turns.
@@ -28,11 +30,9 @@ export async function buildMessages(
       if (turn.text !== '') messages.push(buildAssistantTurn(parseReply(turn.text)));
       continue;
     }
-    const urls = await Promise.all(
-      index === newestScreen ? turn.images.map(({ blob }) => toImageUrl(blob)) : [],
-    );
-    const message = buildUserMessage(turn, urls);
-    messages.push(...(index === newestScreen ? [message] : removeImages([message])));
+    const sent = index === newestScreen ? turn.images : [];
+    const images = await Promise.all(sent.map((image) => toReference(image, toImageUrl)));
+    messages.push(buildUserMessage(turn, images));
   }
   return messages;
 }
@@ -43,12 +43,16 @@ export function findTaskStart(turns: readonly Turn[]): number {
   return Math.max(0, turns.findLastIndex(isTask));
 }
 
-function buildUserMessage(turn: UserTurn, imageUrls: readonly string[]): ChatMessage {
+async function toReference(image: TurnImage, toImageUrl: ToImageUrl): Promise<ImageReference> {
+  const url = await toImageUrl(image.blob);
+  return image.detail === 'low' ? { url, detail: 'low' } : { url };
+}
+
+function buildUserMessage(turn: UserTurn, images: readonly ImageReference[]): ChatMessage {
   const info = turn.currentApp === null ? undefined : { currentApp: turn.currentApp };
-  const [firstUrl, ...otherUrls] = imageUrls;
   const isNextScreen = turn.text.trim() === '' && info !== undefined;
-  const message = isNextScreen ? buildScreenTurn(info, firstUrl) : buildFirstTurn(turn.text, info, firstUrl);
-  if (otherUrls.length === 0 || typeof message.content === 'string') return message;
-  const others = otherUrls.map((url) => ({ type: 'image_url', image_url: { url } }) as const);
-  return { ...message, content: [...message.content.slice(0, 1), ...others, ...message.content.slice(1)] };
+  const { content } = isNextScreen ? buildScreenTurn(info) : buildFirstTurn(turn.text, info);
+  if (images.length === 0 || typeof content !== 'string') return { role: 'user', content };
+  const parts = images.map((image_url): ImagePart => ({ type: 'image_url', image_url }));
+  return { role: 'user', content: [...parts, { type: 'text', text: content }] };
 }

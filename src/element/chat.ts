@@ -5,6 +5,7 @@ import { TINY_SYSTEM_PROMPT } from '../agent/prompts.ts';
 import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { BackendChoice } from '../engine/engine-options.ts';
+import type { ImageTokenCounter } from '../engine/image-token-counter.ts';
 import { abortable } from './abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
 import type { GenerationSettings } from './answer-stream.ts';
@@ -12,7 +13,7 @@ import './backend-badge.ts';
 import { chatStyles } from './chat.styles.ts';
 import './composer.ts';
 import { HOME_APP } from './composer.ts';
-import type { AutoglmComposer, CountImageTokens } from './composer.ts';
+import type { AutoglmComposer } from './composer.ts';
 import type { ComposerInputEvent, ComposerSubmitEvent, Draft } from './composer-events.ts';
 import { renderContextGauge } from './context-gauge.ts';
 import { ConversationController } from './conversation-controller.ts';
@@ -150,10 +151,9 @@ export class AutoglmChat extends LitElement {
   @property({ attribute: false }) examples: readonly ChatExample[] = [];
   /** Sampler settings of every request; greedy by default. */
   @property({ attribute: false }) generation: GenerationSettings = {};
-  /** Tells what an image costs, before it is sent. */
-  @property({ attribute: false }) countImageTokens: CountImageTokens = () => null;
 
   @state() facts: ModelFacts | null = null;
+  @state() countImageTokens: ImageTokenCounter | null = null;
   @state() announcement = '';
 
   @query('autoglm-composer') composer!: AutoglmComposer;
@@ -298,6 +298,7 @@ export class AutoglmChat extends LitElement {
       changed.has(name),
     );
     if (!isOther && !changed.has('loading')) return;
+    if (changed.has('model')) this.countImageTokens = null;
     if (this.hasUpdated && isOther && !this.#engine.isBorrowed) this.#engine.unload();
     if (this.loading === 'eager') this.#loadQuietly();
     else void this.#readFacts();
@@ -421,6 +422,7 @@ export class AutoglmChat extends LitElement {
           .countImageTokens=${this.countImageTokens}
           ?sendable=${kind === 'ready' || kind === 'loading'}
           ?streaming=${this.#talk.live !== null}
+          @composer-attach=${this.#readImageCosts}
           @composer-input=${this.#onInput}
           @composer-submit=${this.#onSubmit}
           @composer-stop=${this.stop}
@@ -477,9 +479,22 @@ export class AutoglmChat extends LitElement {
   async #readFacts(): Promise<void> {
     this.facts = null;
     if (this.model === '') return;
-    const url = new URL(this.model, document.baseURI).href;
+    const url = this.#modelUrl;
     const facts = await fetchModelFacts(url, AbortSignal.timeout(20_000));
-    if (url === new URL(this.model, document.baseURI).href) this.facts = facts;
+    if (url === this.#modelUrl) this.facts = facts;
+  }
+
+  #readImageCosts = async (): Promise<void> => {
+    if (this.countImageTokens !== null || this.model === '') return;
+    const url = this.#modelUrl;
+    const { loadImageTokenCounter } = await import('../engine/image-token-counter.ts');
+    // Without the file the pictures are shown without a cost, and the load says what is wrong.
+    const counter = await loadImageTokenCounter(url).catch(() => null);
+    if (url === this.#modelUrl) this.countImageTokens = counter;
+  };
+
+  get #modelUrl(): string {
+    return new URL(this.model, document.baseURI).href;
   }
 
   #onReady(engine: Engine): void {

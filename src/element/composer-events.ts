@@ -28,6 +28,15 @@ export class ComposerStopEvent extends Event {
   }
 }
 
+/** Pictures are about to be attached: what they cost should be known. Stays inside the element. */
+export class ComposerAttachEvent extends Event {
+  static readonly type = 'composer-attach';
+
+  constructor() {
+    super(ComposerAttachEvent.type, { bubbles: true });
+  }
+}
+
 /** The text that is being written changed. Stays inside the element. */
 export class ComposerInputEvent extends Event {
   static readonly type = 'composer-input';

@@ -149,6 +149,29 @@ export const composerStyles = css`
     color: var(--autoglm-text);
   }
 
+  .detail {
+    display: inline-flex;
+    align-items: center;
+    gap: 8px;
+    min-block-size: 44px;
+    margin-block: -10px -8px;
+    padding: 0;
+    text-align: start;
+    font-variant-numeric: tabular-nums;
+  }
+
+  .detail-name {
+    padding: 1px 9px;
+    border-radius: var(--autoglm-radius-full);
+    border: 1px solid var(--autoglm-line-strong);
+    color: var(--autoglm-text);
+  }
+
+  .detail[aria-pressed='true'] .detail-name {
+    border-color: var(--autoglm-accent);
+    background: var(--autoglm-accent-soft);
+  }
+
   .app-field {
     display: flex;
     align-items: center;

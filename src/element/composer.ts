@@ -3,9 +3,15 @@ import type { TemplateResult } from 'lit';
 import { customElement, property, query, state } from 'lit/decorators.js';
 import { live } from 'lit/directives/live.js';
 import { AttachmentsController } from './attachments-controller.ts';
-import { ComposerInputEvent, ComposerStopEvent, ComposerSubmitEvent } from './composer-events.ts';
+import {
+  ComposerAttachEvent,
+  ComposerInputEvent,
+  ComposerStopEvent,
+  ComposerSubmitEvent,
+} from './composer-events.ts';
 import { composerStyles } from './composer.styles.ts';
 import { controlStyles } from './controls.styles.ts';
+import type { ImageTokenCounter, ImageTokenCounts } from '../engine/image-token-counter.ts';
 import type { TurnImage } from './conversation.ts';
 import { icon } from './icons.ts';
 import { IMAGE_TYPES, imageFiles } from './image-files.ts';
@@ -16,8 +22,7 @@ import { turnStyles } from './turn.styles.ts';
 /** AutoGLM's word for the launcher, which most first screenshots show. */
 export const HOME_APP = 'System Home';
 
-/** Tokens that an image of this size costs; null while unknown. */
-export type CountImageTokens = (size: { readonly width: number; readonly height: number }) => number | null;
+const WORTHWHILE_SHARE = 0.8;
 
 /**
  * @summary Where a turn is written: text, screenshots with their token cost, send and stop.
@@ -38,7 +43,8 @@ export class AutoglmComposer extends LitElement {
   @property({ type: Boolean }) sendable = false;
   /** An answer is being written: the button stops it. */
   @property({ type: Boolean }) streaming = false;
-  @property({ attribute: false }) countImageTokens: CountImageTokens = () => null;
+  /** Null while it is not known what images cost. */
+  @property({ attribute: false }) countImageTokens: ImageTokenCounter | null = null;
   @state() text = '';
   @state() currentApp = HOME_APP;
 
@@ -77,6 +83,7 @@ export class AutoglmComposer extends LitElement {
 
   /** Adds pictures that were chosen, pasted or dropped. */
   addFiles(files: readonly File[]): Promise<void> {
+    this.dispatchEvent(new ComposerAttachEvent());
     return this.attachments.add(files);
   }
 
@@ -143,14 +150,14 @@ export class AutoglmComposer extends LitElement {
 
   #renderAttachment(image: TurnImage): TemplateResult {
     const { words } = this;
-    const tokens = this.countImageTokens(image);
+    const costs = this.countImageTokens?.(image.width, image.height) ?? null;
     const size = words.say('pixelSize', { width: image.width, height: image.height });
     return html`<li class="attachment">
       <span class="thumbnail"><img src=${this.attachments.urlOf(image)} alt=${image.name} /></span>
       <span class="attachment-facts">
         <bdi>${image.name}</bdi>
         <span>${size}</span>
-        ${tokens === null ? nothing : html`<span>${words.say('tokenCount', { count: tokens })}</span>`}
+        ${costs === null ? nothing : this.#renderCosts(image, costs)}
       </span>
       <button
         type="button"
@@ -162,6 +169,26 @@ export class AutoglmComposer extends LitElement {
         ${icon('close')}
       </button>
     </li>`;
+  }
+
+  /** A smaller picture is offered only where it saves something worth its detail. */
+  #renderCosts(image: TurnImage, costs: ImageTokenCounts): TemplateResult {
+    const { words } = this;
+    const isLow = image.detail === 'low';
+    const shown = words.say('tokenCount', { count: isLow ? costs.low : costs.full });
+    if (costs.low > costs.full * WORTHWHILE_SHARE) return html`<span>${shown}</span>`;
+    const toggle = () => this.attachments.setDetail(image.id, isLow ? 'high' : 'low');
+    const label = words.say('smallerImage', { full: costs.full, low: costs.low });
+    return html`<button
+      type="button"
+      class="detail"
+      aria-pressed=${isLow}
+      aria-label=${label}
+      title=${label}
+      @click=${toggle}
+    >
+      ${shown}<span class="detail-name">${words.say(isLow ? 'lowDetail' : 'highDetail')}</span>
+    </button>`;
   }
 
   #renderFault(): TemplateResult | typeof nothing {

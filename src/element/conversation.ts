@@ -9,6 +9,8 @@ export interface TurnImage {
   /** Pixels of the picture as it is shown, after EXIF orientation. */
   readonly width: number;
   readonly height: number;
+  /** `low` is faster and costs fewer tokens; small text may not be readable any more. */
+  readonly detail: 'high' | 'low';
 }
 
 interface TurnBase {

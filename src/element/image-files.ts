@@ -31,7 +31,7 @@ export async function openImage(file: Blob, name: string): Promise<TurnImage> {
   });
   const { width, height } = bitmap;
   bitmap.close();
-  return { id: createId(), blob: file, name, width, height };
+  return { id: createId(), blob: file, name, width, height, detail: 'high' };
 }
 
 /** The pictures among pasted or dropped things. */

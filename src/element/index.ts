@@ -3,7 +3,6 @@ export { AutoglmChat } from './chat.ts';
 export type { SendOptions } from './chat.ts';
 export type { GenerationSettings } from './answer-stream.ts';
 export type { AssistantTurn, Turn, TurnFault, TurnFigures, TurnImage, UserTurn } from './conversation.ts';
-export type { CountImageTokens } from './composer.ts';
 export type { ChatExample } from './example-cards.ts';
 export type { BackendChoice } from '../engine/engine-options.ts';
 export type { HistoryFile } from './history-file.ts';

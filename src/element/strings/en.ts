@@ -74,6 +74,9 @@ export const EN = {
   close: 'Close',
   pixelSize: '{width} × {height}',
   attachments: 'Screenshots to send',
+  smallerImage: 'Smaller and faster: {low} instead of {full} tokens. Small text may become unreadable.',
+  highDetail: 'full detail',
+  lowDetail: 'smaller',
   removeImage: 'Remove {name}',
   dropHere: 'Drop the screenshot here',
   // composer
