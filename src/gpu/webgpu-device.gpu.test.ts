@@ -28,7 +28,9 @@ describe('WebGpuDevice', () => {
     const x = await device.createBuffer({ label: 'x', byteLength: 400, usage: 'storage' });
     const y = await device.createBuffer({ label: 'y', byteLength: 400, usage: 'storage' });
     const program = await device.createProgram({ shader: 'scale', source: DOUBLE, constants: { FACTOR: 3 } });
-    expect(await device.createProgram({ shader: 'scale', source: DOUBLE, constants: { FACTOR: 3 } })).toBe(program);
+    expect(await device.createProgram({ shader: 'scale', source: DOUBLE, constants: { FACTOR: 3 } })).toBe(
+      program,
+    );
     device.write(x, 0, data);
     const recorder = device.createRecorder('scale');
     recorder.dispatch(device.createBindingSet(program, { x: { buffer: x }, y: { buffer: y } }), [2, 1, 1]);
@@ -58,7 +60,9 @@ describe('WebGpuDevice', () => {
   it('points at the faulty line of a shader with a caret', async () => {
     const source = DOUBLE.replace('* FACTOR', '* MISSING');
     const prelude = { name: 'one', source: 'fn one() -> u32 { return 1u; }\n\n' };
-    await expect(device.createProgram({ shader: 'broken', source, preludes: [prelude] })).rejects.toMatchObject({
+    await expect(
+      device.createProgram({ shader: 'broken', source, preludes: [prelude] }),
+    ).rejects.toMatchObject({
       code: 'shader-invalid',
       message: expect.stringMatching(/broken\.wgsl:5:\d+: .*MISSING.*\n.*MISSING.*\n\s+\^/),
     });
@@ -74,7 +78,9 @@ describe('WebGpuDevice', () => {
     const victim = await openNodeDevice();
     victim.handle.destroy();
     expect(await victim.lost).toMatchObject({ code: 'device-lost' });
-    await expect(victim.createBuffer({ label: 'late', byteLength: 4, usage: 'storage' })).rejects.toMatchObject({
+    await expect(
+      victim.createBuffer({ label: 'late', byteLength: 4, usage: 'storage' }),
+    ).rejects.toMatchObject({
       code: 'device-lost',
     });
   });

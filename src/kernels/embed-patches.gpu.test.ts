@@ -73,7 +73,8 @@ describe('EmbedPatches', () => {
       expect(expected.length).toBe(x.length);
       expectClose(embedPatchesReference(x, weight, positions, grid), expected, 1e-6);
       const actual = await run({ x, weight, positions }, grid, { reduction: 'workgroup', workgroup: 32 });
-      expectClose(actual, expected, 1e-6);
+      // WGSL's division may be off by 2.5 ULP, which 24 steps of the table make a few 1e-6 (2.1e-6 on an H200).
+      expectClose(actual, expected, 5e-6);
     });
   }
 });
