@@ -158,6 +158,24 @@ test.describe('a download that is interrupted', () => {
     });
   }
 
+  test('starts anew when the part that was kept is wrong', async ({ folder, server, openTab }) => {
+    const stall = (start: number) => ({ kind: 'stall', afterBytes: start === 0 ? 6 * MIB : 0 }) as const;
+    server.planFaults = ({ path, start }) =>
+      path === FIRST ? [stall(start), { kind: 'flip', offset: 100 }] : undefined;
+    const page = await openTab();
+    const request = { url: server.url, cache: 'indexeddb', stallTimeoutMs: 500 } as const;
+    expect((await load(page, request)).error).toMatchObject({ code: 'network' });
+    expect(sum((await listShards(page)).filter(({ isWhole }) => !isWhole))).toBe(4 * MIB);
+
+    server.planFaults = () => undefined;
+    server.clear();
+    const result = await load(page, request);
+    expect(result.error).toBeUndefined();
+    expect(result.tensorHashes).toEqual(Object.fromEntries(folder.tensorHashes));
+    const starts = server.requests.filter(({ path }) => path === FIRST).map(({ start }) => start);
+    expect(starts).toEqual([4 * MIB, 0]);
+  });
+
   for (const cache of ['indexeddb', 'opfs'] as const) {
     test(`keeps what it has when the quota is exceeded (${cache})`, async ({
       folder,

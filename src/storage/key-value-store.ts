@@ -83,7 +83,7 @@ async function retrying<T>(operation: () => Promise<T>): Promise<T> {
     return await operation();
   } catch (error) {
     if (isQuotaError(error)) throw error;
-    throw unavailable(error);
+    throw storageUnavailable(error);
   }
 }
 
@@ -92,7 +92,8 @@ export function isQuotaError(error: unknown): boolean {
   return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
-function unavailable(cause: unknown): AutoglmError {
+/** The browser refuses its storage, for good or for now. */
+export function storageUnavailable(cause: unknown): AutoglmError {
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
   return new AutoglmError('storage-unavailable', `The browser's storage does not work (${reason}).`, {
     value: reason,

@@ -1,5 +1,5 @@
 import { createBlobReader } from './blob-reader.ts';
-import { createKeyValueStore, type KeyValueStore } from './key-value-store.ts';
+import { createKeyValueStore, storageUnavailable, type KeyValueStore } from './key-value-store.ts';
 import { openSyncAccess, type SyncAccess } from './opfs-sync-access.ts';
 import type { CachedShard, PartialShard, ShardCache, ShardListing, ShardReader } from './shard-cache.ts';
 
@@ -21,8 +21,12 @@ const FLUSH_INTERVAL_MS = 2000;
 export function createOpfsShardCache(name = 'autoglm-models'): ShardCache {
   const store = createKeyValueStore(name);
   const openDirectory = async (): Promise<FileSystemDirectoryHandle> => {
-    const root = await navigator.storage.getDirectory();
-    return root.getDirectoryHandle(name, { create: true });
+    try {
+      const root = await navigator.storage.getDirectory();
+      return await root.getDirectoryHandle(name, { create: true });
+    } catch (error) {
+      throw storageUnavailable(error);
+    }
   };
   return {
     kind: 'opfs',
