@@ -9,22 +9,6 @@ override Y_OFFSET: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 
-// Four neighbouring outputs at eight consecutive k: a column for each k.
-struct Outputs {
-  low: mat4x4f,
-  high: mat4x4f,
-}
-
-fn outputs_at(n: u32, unit: u32) -> Outputs {
-  // Outputs past the end repeat the last one: cheaper than a branch, and never stored.
-  let last = N - 1u;
-  let a = weight8(min(n, last), unit);
-  let b = weight8(min(n + 1u, last), unit);
-  let c = weight8(min(n + 2u, last), unit);
-  let d = weight8(min(n + 3u, last), unit);
-  return Outputs(transpose(mat4x4f(a[0], b[0], c[0], d[0])), transpose(mat4x4f(a[1], b[1], c[1], d[1])));
-}
-
 // Four neighbouring rows at four consecutive k: a column for each row.
 fn rows_at(row: u32, k_quad: u32) -> mat4x4f {
   let last = step.row_count - 1u;
@@ -58,8 +42,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums10 = mat4x4f();
   var sums11 = mat4x4f();
   for (var unit = 0u; unit < K / 8u; unit++) {
-    let outputs0 = outputs_at(n, unit);
-    let outputs1 = outputs_at(n + 4u, unit);
+    let outputs0 = four_outputs(n, unit);
+    let outputs1 = four_outputs(n + 4u, unit);
     let low0 = rows_at(row, unit * 2u);
     let low1 = rows_at(row + 4u, unit * 2u);
     sums00 += outputs0.low * low0;

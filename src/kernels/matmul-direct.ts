@@ -2,7 +2,7 @@ import source from '#shaders/matmul-direct.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import type { KernelCall } from './kernel.ts';
 import type { MatmulOptions } from './matmul.ts';
-import { STEP, STORE_BIAS, STORE_PLAIN, weightPrelude } from './prelude-sources.ts';
+import { FOUR_OUTPUTS, STEP, STORE_BIAS, STORE_PLAIN, weightPrelude } from './prelude-sources.ts';
 import { weightBindings } from './weight-bindings.ts';
 
 /** Rows and outputs of one workgroup; fixed in the shader. */
@@ -19,7 +19,7 @@ export function matmulDirect({ label, rows, weight, step, x, y, bias }: MatmulOp
     program: {
       shader: 'matmul-direct',
       source,
-      preludes: [STEP, weightPrelude(weight.format), bias ? STORE_BIAS : STORE_PLAIN],
+      preludes: [STEP, weightPrelude(weight.format), FOUR_OUTPUTS, bias ? STORE_BIAS : STORE_PLAIN],
       constants: { K: weight.K, N: part.rowCount, Y_STRIDE: weight.N, Y_OFFSET: part.firstRow },
     },
     bindings: { ...weightBindings(part), step, x, y, ...(bias && { bias }) },

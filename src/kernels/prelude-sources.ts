@@ -1,5 +1,6 @@
 import cacheF16Source from '#shaders/preludes/cache-f16.wgsl?raw';
 import cacheF32Source from '#shaders/preludes/cache-f32.wgsl?raw';
+import fourOutputsSource from '#shaders/preludes/four-outputs.wgsl?raw';
 import keysPerSplitSource from '#shaders/preludes/keys-per-split.wgsl?raw';
 import patchPlaceSource from '#shaders/preludes/patch-place.wgsl?raw';
 import rowSource from '#shaders/preludes/row.wgsl?raw';
@@ -19,6 +20,8 @@ export const ROW: Prelude = prelude('row', rowSource);
 export const STEP: Prelude = prelude('step', stepSource);
 /** `patch_place`, the order of patches in the image. */
 export const PATCH_PLACE: Prelude = prelude('patch-place', patchPlaceSource);
+/** `four_outputs`, which reads a block of a weight for the kernels without workgroup memory. */
+export const FOUR_OUTPUTS: Prelude = prelude('four-outputs', fourOutputsSource);
 /** `keys_per_split`, the share of a decode attention's split. */
 export const KEYS_PER_SPLIT: Prelude = prelude('keys-per-split', keysPerSplitSource);
 /** `store` without and with a bias. */

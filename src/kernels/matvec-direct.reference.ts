@@ -1,0 +1,2 @@
+/** CPU twin of `matvec-direct.wgsl`, which computes what `matvec.wgsl` does. */
+export { matvecReference as matvecDirectReference } from './matvec.reference.ts';
