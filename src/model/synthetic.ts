@@ -183,11 +183,13 @@ function pairFiller(table: Uint16Array, key: number): SyntheticArray['fill'] {
   };
 }
 
+let standardLevels: readonly number[] | undefined;
+
 function normalLevels(mean: number, deviation: number): readonly number[] {
-  return Array.from(
-    { length: NORMAL_LEVELS },
-    (_, i) => mean + deviation * normalQuantile((i + 0.5) / NORMAL_LEVELS),
+  standardLevels ??= Array.from({ length: NORMAL_LEVELS }, (_, i) =>
+    normalQuantile((i + 0.5) / NORMAL_LEVELS),
   );
+  return standardLevels.map((level) => mean + deviation * level);
 }
 
 /** The standard normal quantile, by bisection of the error function's series: a table is made of it once. */

@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeReferenceCheckpoint } from '../model/goldens/reference-model.test-support.ts';
+import { createSyntheticConfig } from '../model/synthetic.ts';
+import type { ConvertResult } from './convert.ts';
+import { createTemporaryFolder, type TemporaryFolder } from './reference-folder.test-support.ts';
+import { synthesizeCheckpoint } from './synth.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const run = promisify(execFile);
+
+let temporary: TemporaryFolder;
+let outDir: string;
+let program: string;
+
+// The built command: other than the sources it converts in worker threads.
+beforeAll(async () => {
+  temporary = await createTemporaryFolder();
+  // Inside the project, so that its packages are found.
+  outDir = join(ROOT, 'node_modules', '.cache', `autoglm-cli-test-${process.pid}`);
+  await build({
+    root: join(ROOT, 'src/demo'),
+    configFile: join(ROOT, 'vite.config.ts'),
+    mode: 'node',
+    logLevel: 'error',
+    build: { outDir },
+  });
+  program = join(outDir, 'autoglm.js');
+}, 60_000);
+afterAll(async () => {
+  await temporary[Symbol.asyncDispose]();
+  await rm(outDir, { recursive: true });
+});
+
+/** 0.3 GB in bf16; the embedding and the head alone are 268 MB each in f32. */
+async function writeWideCheckpoint(target: string): Promise<void> {
+  const config = createSyntheticConfig(1, 1);
+  const text = {
+    ...(config['text_config'] as object),
+    hidden_size: 2048,
+    num_attention_heads: 16,
+    intermediate_size: 1024,
+    vocab_size: 32768,
+  };
+  const vision = {
+    ...(config['vision_config'] as object),
+    hidden_size: 128,
+    num_heads: 1,
+    intermediate_size: 1024,
+    out_hidden_size: 2048,
+  };
+  await synthesizeCheckpoint({
+    target,
+    layers: 1,
+    blocks: 1,
+    seed: 0,
+    quantization: 'q4f16_1',
+    visionQuantization: 'default',
+    config: { ...config, text_config: text, vision_config: vision },
+  });
+}
+
+async function convert(source: string, target: string, threads: number): Promise<ConvertResult> {
+  const { stdout } = await run(process.execPath, [
+    program,
+    'convert',
+    source,
+    target,
+    '--threads',
+    `${threads}`,
+    '--json',
+  ]);
+  return JSON.parse(stdout) as ConvertResult;
+}
+
+describe('the built command', () => {
+  it('converts in less memory than one of the tensors takes, with and without threads to the same bytes', async () => {
+    const source = join(temporary.path, 'wide');
+    await writeWideCheckpoint(source);
+    const targets = [0, 2].map((threads) => join(temporary.path, `threads-${threads}`));
+    const [alone, threaded] = [await convert(source, targets[0]!, 0), await convert(source, targets[1]!, 2)];
+    expect(alone.peakRssBytes).toBeLessThan(250e6);
+    expect(threaded.peakRssBytes).toBeLessThan(250e6);
+    const manifests = await Promise.all(
+      targets.map((target) => readFile(join(target, 'tensor-cache.json'), 'utf8')),
+    );
+    expect(manifests[1]).toBe(manifests[0]);
+  }, 120_000);
+
+  it('reports a fault that a worker thread met by its code and exits with 1', async () => {
+    const source = join(temporary.path, 'not-finite');
+    await writeReferenceCheckpoint('glm4v-a', source);
+    const path = join(source, 'model.safetensors');
+    const weights = await readFile(path);
+    weights.writeFloatLE(NaN, weights.byteLength - 4);
+    await writeFile(path, weights);
+    const failure = await convert(source, join(temporary.path, 'x'), 2).catch((error: unknown) => error);
+    const { code, stdout } = failure as { code: number; stdout: string };
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'checkpoint-invalid', value: null } });
+  });
+
+  it('exits with 2 for bad usage', async () => {
+    await expect(run(process.execPath, [program, 'convert'])).rejects.toMatchObject({ code: 2 });
+  });
+});
