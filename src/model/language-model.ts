@@ -4,21 +4,28 @@ import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
 import { LogprobRanker } from './logprob-ranker.ts';
+import { fillWithRandomWeights } from './random-weights.ts';
 import { TextModel } from './text-model.ts';
 import { TokenSampler } from './token-sampler.ts';
 import { VisionTower } from './vision-tower.ts';
 import { layOutWeights, type StoredTensor, type WeightLayout } from './weight-layout.ts';
 import { WeightUpload } from './weight-upload.ts';
 
+/** Hands every tensor's bytes to `write`. */
+export type StreamTensors = (
+  write: (name: string, byteOffset: number, bytes: Uint8Array) => void,
+) => Promise<void>;
+
 /** What a model is loaded from. */
 export interface LoadModelOptions extends CompileRequest {
   readonly config: ModelConfig;
   /** The stored tensors by name. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** Delivers every tensor's bytes, in any order; resolves when all are delivered and verified. */
-  readonly streamTensors: (
-    write: (name: string, byteOffset: number, bytes: Uint8Array) => void,
-  ) => Promise<void>;
+  /**
+   * Delivers every tensor's bytes, in any order; resolves when all are delivered and verified. `random` makes
+   * weights up on the device, for measuring.
+   */
+  readonly streamTensors: StreamTensors | 'random';
   /** Called when the weights are on the device and compiling begins. */
   readonly onCompile?: () => void;
   readonly signal?: AbortSignal | undefined;
@@ -74,8 +81,7 @@ export class LanguageModel {
         signal?.throwIfAborted();
         await buffers.ensure(name, { byteLength, usage: 'storage' });
       }
-      const upload = new WeightUpload(device, buffers, layout);
-      await request.streamTensors((name, byteOffset, bytes) => upload.write(name, byteOffset, bytes));
+      await writeWeights(device, buffers, layout, request.streamTensors);
       signal?.throwIfAborted();
       request.onCompile?.();
       const vision = new VisionTower(device, buffers, { config, weights: layout.vision, options });
@@ -94,4 +100,15 @@ export class LanguageModel {
   destroy(): void {
     this.buffers.destroy();
   }
+}
+
+async function writeWeights(
+  device: Device,
+  buffers: BufferTable,
+  layout: WeightLayout,
+  streamTensors: StreamTensors | 'random',
+): Promise<void> {
+  if (streamTensors === 'random') return fillWithRandomWeights(device, buffers, layout);
+  const upload = new WeightUpload(device, buffers, layout);
+  await streamTensors((name, byteOffset, bytes) => upload.write(name, byteOffset, bytes));
 }
