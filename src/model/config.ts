@@ -59,7 +59,8 @@ export interface ModelConfig {
 type Json = Record<string, unknown>;
 
 /**
- * Reads a Hugging Face `config.json` of a Glm4v model. Both spellings of the rope settings load:
+ * Reads a Hugging Face `config.json` of a Glm4v model. The text model's fields may lie in `text_config` or, as in
+ * the first releases of GLM-4.1V, beside `vision_config`. Both spellings of the rope settings load:
  * `rope_scaling` + `rope_theta` + `partial_rotary_factor`, and `rope_parameters`.
  *
  * @throws AutoglmError `architecture-unsupported` for another architecture, `config-invalid` for a missing or
@@ -80,7 +81,7 @@ export function parseModelConfig(json: unknown): ModelConfig {
     );
   }
   if (root['tie_word_embeddings'] === true) throw invalid('tie_word_embeddings', true, 'false');
-  const textJson = requireObject(root['text_config'], 'text_config');
+  const textJson = requireObject(root['text_config'] ?? root, 'text_config');
   const text = parseText(textJson);
   const vision = parseVision(requireObject(root['vision_config'], 'vision_config'));
   if (vision.outC !== text.C) throw invalid('vision_config.out_hidden_size', vision.outC, `${text.C}`);
@@ -88,33 +89,33 @@ export function parseModelConfig(json: unknown): ModelConfig {
     architecture,
     text,
     vision,
-    imageTokenId: requireCount(root, 'image_token_id'),
-    imageStartTokenId: requireCount(root, 'image_start_token_id'),
-    imageEndTokenId: requireCount(root, 'image_end_token_id'),
+    imageTokenId: requireTokenId(root, 'image_token_id', text.V),
+    imageStartTokenId: requireTokenId(root, 'image_start_token_id', text.V),
+    imageEndTokenId: requireTokenId(root, 'image_end_token_id', text.V),
     eosTokenIds: parseEos(textJson['eos_token_id'] ?? root['eos_token_id']),
   };
 }
 
 function parseText(json: Json): TextConfig {
-  const C = requireCount(json, 'hidden_size');
-  const H = requireCount(json, 'num_attention_heads');
-  const KV = requireCount(json, 'num_key_value_heads');
+  const C = requireSize(json, 'hidden_size');
+  const H = requireSize(json, 'num_attention_heads');
+  const KV = requireSize(json, 'num_key_value_heads');
   const D =
-    json['head_dim'] === undefined || json['head_dim'] === null ? C / H : requireCount(json, 'head_dim');
+    json['head_dim'] === undefined || json['head_dim'] === null ? C / H : requireSize(json, 'head_dim');
   if (!Number.isInteger(D) || D % 4 !== 0) throw invalid('head_dim', D, 'a multiple of 4');
   if (H % KV !== 0) throw invalid('num_key_value_heads', KV, `a divisor of num_attention_heads ${H}`);
   requireEqual(json, 'hidden_act', 'silu');
   const rope = parseRope(json, D);
   return {
     C,
-    L: requireCount(json, 'num_hidden_layers'),
+    L: requireSize(json, 'num_hidden_layers'),
     H,
     KV,
     D,
-    F: requireCount(json, 'intermediate_size'),
-    V: requireCount(json, 'vocab_size'),
+    F: requireSize(json, 'intermediate_size'),
+    V: requireSize(json, 'vocab_size'),
     rmsNormEpsilon: requireNumber(json, 'rms_norm_eps'),
-    maxPositionEmbeddings: requireCount(json, 'max_position_embeddings'),
+    maxPositionEmbeddings: requireSize(json, 'max_position_embeddings'),
     ...rope,
   };
 }
@@ -125,13 +126,15 @@ function parseRope(
 ): Pick<TextConfig, 'ropeTheta' | 'rotaryDimensions' | 'mropeSections'> {
   const parameters = json['rope_parameters'] ?? json['rope_scaling'];
   const rope = requireObject(parameters, 'text_config.rope_parameters (or rope_scaling)');
+  const type = rope['rope_type'] ?? rope['type'] ?? 'default';
+  if (type !== 'default' && type !== 'mrope') throw invalid('rope_type', type, '"default"');
   const partial = rope['partial_rotary_factor'] ?? json['partial_rotary_factor'];
   if (typeof partial !== 'number') {
     throw invalid('text_config.partial_rotary_factor', partial, 'a number; a default of 1.0 would be wrong');
   }
   const sections = rope['mrope_section'];
   const rotaryDimensions = partial * D;
-  if (!Array.isArray(sections) || sections.length !== 3)
+  if (!Array.isArray(sections) || sections.length !== 3 || !sections.every(isCount))
     throw invalid('mrope_section', sections, 'three counts');
   const [time, row, column] = sections as [number, number, number];
   if ((time + row + column) * 2 !== rotaryDimensions) {
@@ -143,29 +146,30 @@ function parseRope(
 }
 
 function parseVision(json: Json): VisionConfig {
-  const C = requireCount(json, 'hidden_size');
-  const H = requireCount(json, 'num_heads');
+  const C = requireSize(json, 'hidden_size');
+  const H = requireSize(json, 'num_heads');
   const D = C / H;
   if (!Number.isInteger(D) || D % 4 !== 0) throw invalid('vision_config.num_heads', H, 'hidden_size / 4n');
   requireEqual(json, 'hidden_act', 'silu');
-  const patchSize = requireCount(json, 'patch_size');
-  const outC = requireCount(json, 'out_hidden_size');
-  const positionSide = requireCount(json, 'image_size') / patchSize;
+  const patchSize = requireSize(json, 'patch_size');
+  const outC = requireSize(json, 'out_hidden_size');
+  const positionSide = requireSize(json, 'image_size') / patchSize;
   if (!Number.isInteger(positionSide))
     throw invalid('vision_config.image_size', json['image_size'], 'n * patch_size');
   return {
     C,
-    L: requireCount(json, 'depth'),
+    L: requireSize(json, 'depth'),
     H,
     D,
     F: outC,
-    mergerF: requireCount(json, 'intermediate_size'),
+    mergerF: requireSize(json, 'intermediate_size'),
     outC,
     patchSize,
-    temporalPatchSize: requireCount(json, 'temporal_patch_size'),
-    inChannels: requireCount(json, 'in_channels'),
+    temporalPatchSize: requireSize(json, 'temporal_patch_size'),
+    // The released config leaves it out; 3 is transformers' default, and the patches are RGB.
+    inChannels: json['in_channels'] === undefined ? 3 : requireSize(json, 'in_channels'),
     positionSide,
-    spatialMergeSize: requireCount(json, 'spatial_merge_size'),
+    spatialMergeSize: requireSize(json, 'spatial_merge_size'),
     rmsNormEpsilon: requireNumber(json, 'rms_norm_eps'),
   };
 }
@@ -189,10 +193,20 @@ function requireNumber(json: Json, key: string): number {
   return value;
 }
 
-function requireCount(json: Json, key: string): number {
+function requireSize(json: Json, key: string): number {
   const value = requireNumber(json, key);
-  if (!Number.isInteger(value) || value < 0) throw invalid(key, value, 'a count');
+  if (!isCount(value) || value === 0) throw invalid(key, value, 'a whole number above 0');
   return value;
+}
+
+function requireTokenId(json: Json, key: string, V: number): number {
+  const value = requireNumber(json, key);
+  if (!isCount(value) || value >= V) throw invalid(key, value, `an id of the vocabulary, 0 to ${V - 1}`);
+  return value;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0;
 }
 
 function requireEqual(json: Json, key: string, expected: string): void {
