@@ -5,6 +5,7 @@ import { wrongLength } from './http-response.ts';
 import type { OpenFileOptions, ReadOptions, ShardSource } from './shard-source.ts';
 
 const READ_BYTES = 4 * 1024 * 1024;
+const READS_AHEAD = 2;
 
 /** A model folder on disk. Node only. */
 export function createNodeFolderSource(folder: string): ShardSource {
@@ -41,12 +42,9 @@ async function streamFile(
       async pull(controller) {
         try {
           signal?.throwIfAborted();
-          const { bytesRead, buffer } = await handle.read(
-            new Uint8Array(READ_BYTES),
-            0,
-            READ_BYTES,
-            position,
-          );
+          // Not zeroed first, and not from the shared pool: it is handed on.
+          const memory = new Uint8Array(Buffer.allocUnsafeSlow(READ_BYTES).buffer);
+          const { bytesRead, buffer } = await handle.read(memory, 0, READ_BYTES, position);
           position += bytesRead;
           if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead));
           await close();
@@ -58,7 +56,8 @@ async function streamFile(
       },
       cancel: close,
     },
-    { highWaterMark: 0 },
+    // Read ahead while the consumer hashes and uploads.
+    { highWaterMark: READS_AHEAD },
   );
 }
 
