@@ -114,6 +114,18 @@ describe('BlockKernel', () => {
     }
   });
 
+  it('refuses a group whose squares f32 cannot hold', () => {
+    const huge = toSource(
+      new TorchRandom(9).normal(32).map((value) => value * 1e25),
+      'BF16',
+    );
+    for (const rule of SCALE_RULES) {
+      expect(() => runKernel(kernel, huge, jobOf(huge, 'BF16', 'q4', rule))).toThrow(
+        expect.objectContaining({ code: 'checkpoint-invalid' }),
+      );
+    }
+  });
+
   it('is built from block-kernel.wat', async () => {
     expect(BLOCK_KERNEL_WASM).toBe(Buffer.from(await assembleBlockKernel()).toString('base64'));
   });

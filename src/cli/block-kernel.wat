@@ -99,40 +99,54 @@
 
   ;; The f16 scale of least squared error among the divisors' and their refinement; 0 when there is none.
   (func $searchScale (param $source i32) (param $zero i32) (param $divisors i32) (param $count i32) (result f64)
-    (local $extreme f64) (local $scale f64) (local $best f64) (local $bestGain f64) (local $bestFit f64)
-    (local $wq f64) (local $qq f64) (local $gain f64) (local $better i32)
+    (local $extreme f64) (local $scale f64) (local $best f64) (local $error f32) (local $least f32) (local $better i32)
     (local $low v128) (local $high v128)
     (local.set $extreme (f64.promote_f32 (call $findExtreme (local.get $source))))
+    (if (f64.gt (f64.abs (local.get $extreme)) (f64.mul (f64.const 65504) (f64.convert_i32_s (local.get $zero))))
+      (then (return (f64.const inf))))
     (local.set $low (f32x4.neg (f32x4.splat (f32.convert_i32_s (local.get $zero)))))
     (local.set $high (f32x4.splat (f32.convert_i32_s (i32.add (local.get $zero) (i32.const 1)))))
+    (local.set $least (f32.const inf))
     ;; The last round tries the best scale's refinement.
     (loop $next
       (local.set $scale (call $roundToHalf
         (if (result f64) (local.get $count)
           (then (f64.div (local.get $extreme) (f64.load (local.get $divisors))))
-          (else (local.get $bestFit)))))
+          (else (call $fitScale (local.get $source) (local.get $best) (local.get $low) (local.get $high))))))
       (if (f64.ne (local.get $scale) (f64.const 0))
         (then
-          (call $measure (local.get $source) (local.get $scale) (local.get $low) (local.get $high))
-          (local.set $qq)
-          (local.set $wq)
-          (local.set $gain (f64.mul (local.get $scale) (f64.sub
-            (f64.mul (f64.const 2) (local.get $wq))
-            (f64.mul (local.get $scale) (local.get $qq)))))
-          ;; Selects, because a branch here is taken at random.
-          (local.set $better (f64.gt (local.get $gain) (local.get $bestGain)))
+          (local.set $error (call $squaredError (local.get $source) (local.get $scale) (local.get $low) (local.get $high)))
+          (local.set $better (f32.lt (local.get $error) (local.get $least)))
           (local.set $best (select (local.get $scale) (local.get $best) (local.get $better)))
-          (local.set $bestFit (select (f64.div (local.get $wq) (local.get $qq)) (local.get $bestFit) (local.get $better)))
-          (local.set $bestGain (select (local.get $gain) (local.get $bestGain) (local.get $better)))))
+          (local.set $least (select (local.get $error) (local.get $least) (local.get $better)))))
       (if (local.get $count)
         (then
           (local.set $divisors (i32.add (local.get $divisors) (i32.const 8)))
           (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-          (br $next))))
+          (br_if $next (i32.or (i32.ne (local.get $count) (i32.const 0)) (f64.ne (local.get $best) (f64.const 0)))))))
     (local.get $best))
 
-  ;; Sums of w * q and q * q over a group quantised with a scale.
-  (func $measure (param $source i32) (param $scale f64) (param $low v128) (param $high v128) (result f64 f64)
+  ;; The squared error of a group quantised with a scale.
+  (func $squaredError (param $source i32) (param $scale f64) (param $low v128) (param $high v128) (result f32)
+    (local $inverse v128) (local $step v128) (local $end i32) (local $rest v128) (local $sum v128)
+    (local.set $inverse (f32x4.splat (f32.demote_f64 (f64.div (f64.const 1) (local.get $scale)))))
+    (local.set $step (f32x4.splat (f32.demote_f64 (local.get $scale))))
+    (local.set $end (i32.add (local.get $source) (i32.const 128)))
+    (loop $next
+      (local.set $rest (f32x4.sub (v128.load (local.get $source))
+        (f32x4.mul (local.get $step) (f32x4.pmin (local.get $high) (f32x4.pmax (local.get $low)
+          (f32x4.nearest (f32x4.mul (v128.load (local.get $source)) (local.get $inverse))))))))
+      (local.set $sum (f32x4.add (local.get $sum) (f32x4.mul (local.get $rest) (local.get $rest))))
+      (local.set $rest (f32x4.sub (v128.load offset=16 (local.get $source))
+        (f32x4.mul (local.get $step) (f32x4.pmin (local.get $high) (f32x4.pmax (local.get $low)
+          (f32x4.nearest (f32x4.mul (v128.load offset=16 (local.get $source)) (local.get $inverse))))))))
+      (local.set $sum (f32x4.add (local.get $sum) (f32x4.mul (local.get $rest) (local.get $rest))))
+      (local.set $source (i32.add (local.get $source) (i32.const 32)))
+      (br_if $next (i32.lt_u (local.get $source) (local.get $end))))
+    (call $sum (local.get $sum)))
+
+  ;; The scale of least squared error for the q that a scale gives.
+  (func $fitScale (param $source i32) (param $scale f64) (param $low v128) (param $high v128) (result f64)
     (local $inverse v128) (local $end i32) (local $w v128) (local $q v128) (local $wq v128) (local $qq v128)
     (local.set $inverse (f32x4.splat (f32.demote_f64 (f64.div (f64.const 1) (local.get $scale)))))
     (local.set $end (i32.add (local.get $source) (i32.const 128)))
@@ -142,15 +156,11 @@
         (f32x4.nearest (f32x4.mul (local.get $w) (local.get $inverse))))))
       (local.set $wq (f32x4.add (local.get $wq) (f32x4.mul (local.get $w) (local.get $q))))
       (local.set $qq (f32x4.add (local.get $qq) (f32x4.mul (local.get $q) (local.get $q))))
-      (local.set $w (v128.load offset=16 (local.get $source)))
-      (local.set $q (f32x4.pmin (local.get $high) (f32x4.pmax (local.get $low)
-        (f32x4.nearest (f32x4.mul (local.get $w) (local.get $inverse))))))
-      (local.set $wq (f32x4.add (local.get $wq) (f32x4.mul (local.get $w) (local.get $q))))
-      (local.set $qq (f32x4.add (local.get $qq) (f32x4.mul (local.get $q) (local.get $q))))
-      (local.set $source (i32.add (local.get $source) (i32.const 32)))
+      (local.set $source (i32.add (local.get $source) (i32.const 16)))
       (br_if $next (i32.lt_u (local.get $source) (local.get $end))))
-    (f64.promote_f32 (call $sum (local.get $wq)))
-    (f64.promote_f32 (call $sum (local.get $qq))))
+    (f64.div
+      (f64.promote_f32 (call $sum (local.get $wq)))
+      (f64.promote_f32 (call $sum (local.get $qq)))))
 
   ;; (0 + 1) + (2 + 3)
   (func $sum (param $v v128) (result f32)

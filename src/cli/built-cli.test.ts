@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'vite';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeReferenceCheckpoint } from '../model/goldens/reference-model.test-support.ts';
-import { createSyntheticConfig } from '../model/synthetic.ts';
 import type { ConvertResult } from './convert.ts';
+import { createNarrowConfig } from './narrow-config.test-support.ts';
 import { createTemporaryFolder, type TemporaryFolder } from './reference-folder.test-support.ts';
 import { synthesizeCheckpoint } from './synth.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
+
+// Disk and cores may be shared with everything else that a test run does.
+vi.setConfig({ testTimeout: 120_000 });
 
 let temporary: TemporaryFolder;
 let outDir: string;
@@ -39,21 +42,6 @@ afterAll(async () => {
 
 /** 0.3 GB in bf16; the embedding and the head alone are 268 MB each in f32. */
 async function writeWideCheckpoint(target: string): Promise<void> {
-  const config = createSyntheticConfig(1, 1);
-  const text = {
-    ...(config['text_config'] as object),
-    hidden_size: 2048,
-    num_attention_heads: 16,
-    intermediate_size: 1024,
-    vocab_size: 32768,
-  };
-  const vision = {
-    ...(config['vision_config'] as object),
-    hidden_size: 128,
-    num_heads: 1,
-    intermediate_size: 1024,
-    out_hidden_size: 2048,
-  };
   await synthesizeCheckpoint({
     target,
     layers: 1,
@@ -61,7 +49,7 @@ async function writeWideCheckpoint(target: string): Promise<void> {
     seed: 0,
     quantization: 'q4f16_1',
     visionQuantization: 'default',
-    config: { ...config, text_config: text, vision_config: vision },
+    config: createNarrowConfig({ C: 2048, F: 1024, V: 32768, layers: 1 }),
   });
 }
 
@@ -90,7 +78,7 @@ describe('the built command', () => {
       targets.map((target) => readFile(join(target, 'tensor-cache.json'), 'utf8')),
     );
     expect(manifests[1]).toBe(manifests[0]);
-  }, 120_000);
+  });
 
   it('reports a fault that a worker thread met by its code and exits with 1', async () => {
     const source = join(temporary.path, 'not-finite');

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { narrowToBfloat16, narrowToFloat16, widenBfloat16, widenFloat16 } from '../base/float16.ts';
 import {
   createReferenceWeights,
@@ -20,6 +20,9 @@ type Tensors = readonly Pick<ReferenceTensor, 'name' | 'shape' | 'values'>[];
 
 const GATE_UP = 'model.language_model.layers.1.mlp.gate_up_proj';
 const TINY = new URL('../../../shared/models/autoglm-tiny/', import.meta.url);
+
+// Disk and cores may be shared with everything else that a test run does.
+vi.setConfig({ testTimeout: 120_000 });
 
 let temporary: TemporaryFolder;
 let weights: Tensors;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { fromFloat16Bits } from '../base/float16.ts';
 import { parseModelConfig } from '../model/config.ts';
 import { dequantizeGroups } from '../model/quantize-groups.ts';
@@ -8,32 +8,16 @@ import { createSyntheticConfig } from '../model/synthetic.ts';
 import { parseManifest } from '../storage/manifest.ts';
 import { convertCheckpoint } from './convert.ts';
 import { inspectModel } from './inspect.ts';
+import { createNarrowConfig } from './narrow-config.test-support.ts';
 import { createTemporaryFolder, type TemporaryFolder } from './reference-folder.test-support.ts';
 import { synthesizeCheckpoint, synthesizeModelFolder, type SynthOptions } from './synth.ts';
+
+// Disk and cores may be shared with everything else that a test run does.
+vi.setConfig({ testTimeout: 120_000 });
 
 let temporary: TemporaryFolder;
 beforeAll(async () => void (temporary = await createTemporaryFolder()));
 afterAll(() => temporary[Symbol.asyncDispose]());
-
-/** GLM-4.1V's architecture in widths that a test can afford. */
-function createSmallConfig(): Record<string, unknown> {
-  const config = createSyntheticConfig(2, 1);
-  const text = {
-    ...(config['text_config'] as object),
-    hidden_size: 512,
-    num_attention_heads: 4,
-    intermediate_size: 416,
-    vocab_size: 3000,
-  };
-  const vision = {
-    ...(config['vision_config'] as object),
-    hidden_size: 128,
-    num_heads: 1,
-    intermediate_size: 416,
-    out_hidden_size: 512,
-  };
-  return { ...config, text_config: text, vision_config: vision };
-}
 
 function optionsOf(name: string, more: Partial<SynthOptions> = {}): SynthOptions {
   return {
@@ -43,7 +27,7 @@ function optionsOf(name: string, more: Partial<SynthOptions> = {}): SynthOptions
     seed: 1,
     quantization: 'q4f16_1',
     visionQuantization: 'default',
-    config: createSmallConfig(),
+    config: createNarrowConfig({ C: 512, F: 416, V: 3000, layers: 2 }),
     ...more,
   };
 }

@@ -1,4 +1,4 @@
-import { fromFloat16Bits, toFloat16Bits } from '../base/float16.ts';
+import { FLOAT16_MAX, fromFloat16Bits, toFloat16Bits } from '../base/float16.ts';
 import { GROUP_SIZE, VALUES_PER_WORD, ZERO_POINT, type ScaleRule } from './quantization.ts';
 import { roundToFloat16 } from './round-scale.ts';
 
@@ -41,7 +41,6 @@ export function quantizeGroups(
   rule: ScaleRule,
 ): void {
   const low = -ZERO_POINT[format];
-  const high = rule === 'search' ? -low + 1 : -low;
   const levels = new Int16Array(GROUP_SIZE);
   for (let start = 0; start < values.length; start += GROUP_SIZE) {
     const extreme = findExtreme(values, start);
@@ -49,7 +48,7 @@ export function quantizeGroups(
       rule === 'search'
         ? searchScale(values, start, extreme, format)
         : fromFloat16Bits(toFloat16Bits(Math.abs(extreme) / -low));
-    if (rule === 'search') roundByInverse(values, start, scale, low, high, levels);
+    if (rule === 'search') roundByInverse(values, start, scale, low, levels);
     else roundByDivision(values, start, scale, -low, levels);
     scales[start / GROUP_SIZE] = toFloat16Bits(scale);
     if (format === 'q4') packNibbles(levels, words, start / VALUES_PER_WORD.q4);
@@ -84,76 +83,71 @@ function findExtreme(values: Float32Array, start: number): number {
   return max >= -min ? max : min;
 }
 
-/** The best f16 scale of a group; 0 when f16 has none but 0. */
+/** The f16 scale of least squared error in a group; 0 or infinite when f16 is too coarse or too small. */
 function searchScale(values: Float32Array, start: number, extreme: number, format: 'q4' | 'q8'): number {
-  const divisors = SEARCH_DIVISORS[format];
   const low = -ZERO_POINT[format];
+  if (Math.abs(extreme) > FLOAT16_MAX * -low) return Infinity;
   let best = 0;
-  let bestGain = 0;
-  let bestFit = 0;
-  for (let c = 0; c < divisors.length; c++) {
-    const scale = roundToFloat16(extreme / divisors[c]!);
-    if (scale === 0) continue;
-    measure(values, start, scale, low);
-    if (gain > bestGain) {
-      best = scale;
-      bestGain = gain;
-      bestFit = fit;
-    }
+  let least = Infinity;
+  for (const divisor of SEARCH_DIVISORS[format]) {
+    const scale = roundToFloat16(extreme / divisor);
+    const error = scale === 0 ? Infinity : squaredError(values, start, scale, low);
+    if (error < least) [best, least] = [scale, error];
   }
-  const refined = roundToFloat16(bestFit);
-  if (refined === best || refined === 0) return best;
-  measure(values, start, refined, low);
-  return gain > bestGain ? refined : best;
+  if (best === 0) return 0;
+  const refined = roundToFloat16(fitScale(values, start, best, low));
+  return refined !== 0 && squaredError(values, start, refined, low) < least ? refined : best;
 }
 
-/** Results of `measure`: module variables, because it runs seven times for every 32 weights. */
-let gain = 0;
-let fit = 0;
-
-const wqLanes = new Float32Array(4);
-const qqLanes = new Float32Array(4);
-
 /**
- * Quantises a group with a scale. `gain` becomes how much it reduces the squared error from that of zeros,
- * `fit` the scale of least squared error for the same q. The sums are f32 in four lanes, as SIMD adds them.
+ * The squared error of a group quantised with a scale. Like every sum here it is f32 in four lanes, as SIMD
+ * adds: the plain form and the fast one then choose the same scales.
  */
-function measure(values: Float32Array, start: number, scale: number, low: number): void {
+function squaredError(values: Float32Array, start: number, scale: number, low: number): number {
   const inverse = Math.fround(1 / scale);
-  const high = 1 - low;
-  wqLanes.fill(0);
-  qqLanes.fill(0);
+  const lanes = new Float32Array(4);
   for (let i = 0; i < GROUP_SIZE; i++) {
     const w = values[start + i]!;
-    let q = Math.fround(w * inverse) + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
-    q = q > high ? high : q < low ? low : q;
-    wqLanes[i % 4]! += Math.fround(w * q);
-    qqLanes[i % 4]! += q * q;
+    const rest = Math.fround(w - scale * roundLevel(w, inverse, low));
+    lanes[i % 4]! += Math.fround(rest * rest);
   }
-  const wq = sumLanes(wqLanes);
-  const qq = sumLanes(qqLanes);
-  gain = scale * (2 * wq - scale * qq);
-  fit = wq / qq;
+  return sumLanes(lanes);
+}
+
+/** The scale of least squared error for the q that a scale gives. */
+function fitScale(values: Float32Array, start: number, scale: number, low: number): number {
+  const inverse = Math.fround(1 / scale);
+  const wq = new Float32Array(4);
+  const qq = new Float32Array(4);
+  for (let i = 0; i < GROUP_SIZE; i++) {
+    const w = values[start + i]!;
+    const q = roundLevel(w, inverse, low);
+    wq[i % 4]! += Math.fround(w * q);
+    qq[i % 4]! += q * q;
+  }
+  return sumLanes(wq) / sumLanes(qq);
+}
+
+/** w / scale as a whole number from `low` to `1 - low`. */
+function roundLevel(w: number, inverse: number, low: number): number {
+  const q = Math.fround(w * inverse) + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
+  return Math.min(1 - low, Math.max(low, q));
 }
 
 function sumLanes(lanes: Float32Array): number {
   return Math.fround(Math.fround(lanes[0]! + lanes[1]!) + Math.fround(lanes[2]! + lanes[3]!));
 }
 
-/** `levels` becomes q for every value of a group, as `measure` rounds; the zero point for a scale of 0. */
+/** `levels` becomes q for every value of a group; the zero point for a scale of 0. */
 function roundByInverse(
   values: Float32Array,
   start: number,
   scale: number,
   low: number,
-  high: number,
   levels: Int16Array,
 ): void {
   const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-  for (let i = 0; i < GROUP_SIZE; i++) {
-    const q = Math.fround(values[start + i]! * inverse) + ROUND_TO_INTEGER - ROUND_TO_INTEGER;
-    levels[i] = (q > high ? high : q < low ? low : q) - low;
-  }
+  for (let i = 0; i < GROUP_SIZE; i++) levels[i] = roundLevel(values[start + i]!, inverse, low) - low;
 }
 
 /** `levels` becomes q for every value of a group, rounded at each step as f32 arithmetic rounds. */
