@@ -4,7 +4,7 @@ import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
 import { generate } from '../model/generate.ts';
 import { LanguageModel } from '../model/language-model.ts';
-import { MAX_COLUMNS } from '../model/compile-text.ts';
+import { MAX_COLUMNS } from '../model/text-buffers.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
 import type { ImageRun } from '../model/text-model.ts';
 import type { SamplerState } from '../model/token-sampler.ts';

@@ -1,5 +1,7 @@
 import source from '#shaders/attention-decode.wgsl?raw';
 import { attentionCombine } from './attention-combine.ts';
+import { attentionCombineInt8 } from './attention-combine-int8.ts';
+import type { Int8Activations } from './int8-activations.ts';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
@@ -34,15 +36,17 @@ export interface AttentionDecodeOptions {
 
 /** Attention of one token a sequence: split along the keys, then joined. */
 export function attentionDecode(options: AttentionDecodeOptions): KernelCall[] {
-  const { label, columns, H, D, splits, rows, partialOutput, partialStats, output } = options;
-  const partial = { rows, partialOutput, partialStats };
-  return [
-    splitAttention(options),
-    attentionCombine({ label: `${label}.combine`, columns, H, D, splits, ...partial, output }),
-  ];
+  return [splitAttention(options), attentionCombine({ ...options, label: `${options.label}.combine` })];
 }
 
-function splitAttention(options: AttentionDecodeOptions): KernelCall {
+/** `attentionDecode` whose output goes to a product in int8. */
+export function attentionDecodeInt8(
+  options: Omit<AttentionDecodeOptions, 'output'> & { readonly output: Int8Activations },
+): KernelCall[] {
+  return [splitAttention(options), attentionCombineInt8({ ...options, label: `${options.label}.combine` })];
+}
+
+function splitAttention(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
   const { label, columns, H, KV, D, cacheFormat, context, splits } = options;
   const { q, keys, values, rows, partialOutput, partialStats } = options;
   return {

@@ -31,7 +31,7 @@ export interface RopeAppendOptions {
 
 /** Bias, M-RoPE on q and k, and the append to the KV cache. */
 export function ropeAppend(options: RopeAppendOptions): KernelCall {
-  const { label, H, KV, D, rotaryDimensions, mropeSections, cacheFormat, context } = options;
+  const { label, H, KV, D, cacheFormat } = options;
   const { qkv, bias, rope, rows, q, keys, values } = options;
   return {
     label,
@@ -39,17 +39,25 @@ export function ropeAppend(options: RopeAppendOptions): KernelCall {
       shader: 'rope-append',
       source,
       preludes: [ROW, cachePrelude(cacheFormat)],
-      constants: {
-        H,
-        KV,
-        D,
-        ROTARY_PAIRS: rotaryDimensions / 2,
-        TIME_PAIRS: mropeSections[0],
-        ROW_PAIRS: mropeSections[1],
-        CONTEXT: context,
-      },
+      constants: ropeConstants(options),
     },
     bindings: { qkv, bias, rope, rows, q, keys, values },
     grid: [ceilDivide(((H + 2 * KV) * D) / 2, 64), { rows: 'tokens', per: 1 }, 1],
+  };
+}
+
+/** Constants of every shader that turns q and k. */
+export function ropeConstants(
+  options: Pick<RopeAppendOptions, 'H' | 'KV' | 'D' | 'rotaryDimensions' | 'mropeSections' | 'context'>,
+): Record<string, number> {
+  const { H, KV, D, rotaryDimensions, mropeSections, context } = options;
+  return {
+    H,
+    KV,
+    D,
+    ROTARY_PAIRS: rotaryDimensions / 2,
+    TIME_PAIRS: mropeSections[0],
+    ROW_PAIRS: mropeSections[1],
+    CONTEXT: context,
   };
 }

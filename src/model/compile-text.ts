@@ -12,32 +12,9 @@ import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
+import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
+import { addKeyValueCache, MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
-
-/** Names of the buffers through which the host and the Plans of the text model meet. */
-export const TEXT_BUFFERS = {
-  /** [prefillChunk] `Row` of a prompt's chunk */
-  promptRows: 'prompt-rows',
-  /** [MAX_COLUMNS] `Row` of the running sequences; the sampler moves them on */
-  decodeRows: 'decode-rows',
-  /** `Step` */
-  step: 'step',
-  /** [T, C] f32: features of the chunk's image tokens */
-  features: 'features',
-  /** [positions, rotaryDimensions / 2] cosine and sine */
-  rope: 'rope',
-  /** [T, C] residual stream */
-  hidden: 'hidden',
-  /** [T, C] after the last norm */
-  normed: 'normed',
-  /** [rows, C] input of the head */
-  headInput: 'head-input',
-  /** [rows, V] */
-  logits: 'logits',
-} as const;
-
-/** Most sequences of a decode step, and most rows of one head step. */
-export const MAX_COLUMNS = 8;
 
 interface TextCompiler {
   readonly builder: PlanBuilder;
@@ -66,6 +43,10 @@ export function compileDecode(
 ): Plan {
   const builder = new PlanBuilder(`decode x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns };
+  if (usesInt8(config, weights, options)) {
+    addHeadInt8(compiler, weights, { x: addDecodeInt8(compiler, weights) });
+    return builder.build();
+  }
   const { normed } = compileDecoder(compiler, weights);
   addHead(compiler, weights, normed);
   return builder.build();
@@ -80,8 +61,14 @@ export function compileHead(
 ): Plan {
   const builder = new PlanBuilder(`head x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns };
-  addHead(compiler, weights, builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C));
+  const rows = builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C);
+  if (usesInt8(config, weights, options)) addHeadInt8(compiler, weights, { rows });
+  else addHead(compiler, weights, rows);
   return builder.build();
+}
+
+function usesInt8({ text }: ModelConfig, weights: TextWeights, { arithmetic }: CompileOptions): boolean {
+  return arithmetic === 'int8' && supportsInt8(text, weights);
 }
 
 function addHead(compiler: TextCompiler, weights: TextWeights, x: BufferRef): void {
@@ -136,7 +123,7 @@ function addAttention(
   const q = builder.buffer('q', T * H * D);
   const attended = builder.buffer('attended', T * H * D);
   const projected = builder.buffer('projected', T * C);
-  const cache = addCache(compiler, index);
+  const cache = addKeyValueCache(builder, config, options, index);
   builder.add(...project(compiler, `${label}.qkv`, layer.qkv, normed, qkv));
   builder.add(
     ropeAppend({
@@ -201,16 +188,6 @@ function normOptions({ config, options }: TextCompiler, label: string) {
     reduction: options.reduction,
     workgroup: options.rowWorkgroup,
   } as const;
-}
-
-/** Keys and values of a layer: [slots, KV, context, D] each. */
-function addCache(
-  { builder, config, options }: TextCompiler,
-  layer: number,
-): { keys: BufferRef; values: BufferRef } {
-  const elements = options.slots * config.KV * options.context * config.D;
-  const words = options.cacheFormat === 'f16' ? elements / 2 : elements;
-  return { keys: builder.buffer(`keys.${layer}`, words), values: builder.buffer(`values.${layer}`, words) };
 }
 
 function attend(

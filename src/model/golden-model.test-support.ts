@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { narrowToFloat16 } from '../base/float16.ts';
 import type { Device } from '../gpu/device.ts';
 import { openSafetensors, type SafetensorsFile } from '../storage/safetensors.ts';
+import type { CompileRequest } from './compile-options.ts';
 import { parseModelConfig, type ModelConfig } from './config.ts';
 import {
   createReferenceWeights,
@@ -36,6 +37,7 @@ export async function loadGoldenModel(
   device: Device,
   name: ReferenceModelName,
   format: 'q0f32' | 'q0f16' | 'q4f16_1',
+  request: Partial<CompileRequest> = {},
 ): Promise<LanguageModel> {
   const tensors = await readTensors(name, format);
   return LanguageModel.load(device, {
@@ -44,6 +46,7 @@ export async function loadGoldenModel(
     context: 128,
     prefillChunk: 64,
     cacheFormat: format === 'q0f32' ? 'f32' : 'f16',
+    ...request,
     streamTensors: async (write) => {
       for (const { name: tensorName, bytes } of tensors.values()) write(tensorName, 0, bytes);
     },

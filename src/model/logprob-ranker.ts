@@ -5,7 +5,7 @@ import { FAULT_TOKEN } from '../kernels/sampler-prelude.ts';
 import { rankingByteLengths, topLogprobs } from '../kernels/top-logprobs.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './compile-text.ts';
+import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import { PlanBuilder } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
 import type { RankedToken } from './ranked-token.ts';

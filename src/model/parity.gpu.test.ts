@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceBuffer } from '../gpu/device.ts';
 import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
 import type { SafetensorsFile } from '../storage/safetensors.ts';
-import { TEXT_BUFFERS } from './compile-text.ts';
+import { TEXT_BUFFERS } from './text-buffers.ts';
 import { VISION_BUFFERS } from './compile-vision.ts';
 import { goldenImages, loadGoldenModel, readGoldens } from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
@@ -17,10 +17,18 @@ const VARIANTS = [
   { name: 'glm4v-a', format: 'q0f32', goldens: 'golden.safetensors', tolerance: 2e-4 },
   { name: 'glm4v-b', format: 'q0f32', goldens: 'golden.safetensors', tolerance: 2e-4 },
   { name: 'glm4v-b', format: 'q4f16_1', goldens: 'golden-q4.safetensors', tolerance: 2e-3 },
+  {
+    name: 'glm4v-b',
+    format: 'q4f16_1',
+    goldens: 'golden-q4.safetensors',
+    tolerance: 2e-3,
+    arithmetic: 'int8',
+  },
 ] as const;
 
-for (const { name, format, goldens: file, tolerance } of VARIANTS) {
-  describe(`${name} at ${format}`, () => {
+for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
+  const request = { arithmetic: 'f32', ...variant } as const;
+  describe(`${name} at ${format}, decoding in ${request.arithmetic}`, () => {
     const device = useDevice();
     let model: LanguageModel;
     let goldens: SafetensorsFile;
@@ -28,7 +36,7 @@ for (const { name, format, goldens: file, tolerance } of VARIANTS) {
     beforeAll(async () => {
       inputs = await readGoldens(name);
       goldens = await readGoldens(name, file);
-      model = await loadGoldenModel(device(), name, format);
+      model = await loadGoldenModel(device(), name, format, request);
     });
     afterAll(() => model?.destroy());
 

@@ -5,7 +5,7 @@ import { sampleToken } from '../kernels/sample-token.ts';
 import { AutoglmError } from '../base/errors.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './compile-text.ts';
+import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { RESULT_RING } from './result-ring.ts';
 import type { RankedToken } from './ranked-token.ts';

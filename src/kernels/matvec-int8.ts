@@ -1,0 +1,74 @@
+import storePlainSource from '#shaders/preludes/store4-plain.wgsl?raw';
+import storeRopeSource from '#shaders/preludes/store4-rope.wgsl?raw';
+import source from '#shaders/matvec-int8.wgsl?raw';
+import { ceilDivide } from '../base/maths.ts';
+import type { Prelude } from '../gpu/device.ts';
+import type { Int8Activations } from './int8-activations.ts';
+import { prelude, type BufferRef, type KernelCall, type Reduction, type WeightMatrix } from './kernel.ts';
+import { cachePrelude, ROW } from './prelude-sources.ts';
+import { reductionPrelude } from './reduction.ts';
+import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
+import { weightBindings } from './weight-bindings.ts';
+
+/** Outputs of one workgroup; fixed in the shader. */
+const OUTPUTS = 4;
+
+/** Storage buffers that `ropeQkvInt8` binds: more than every device grants. */
+export const ROPE_QKV_STORAGE_BUFFERS = 10;
+
+/** What the int8 products compute with; shapes in brackets. */
+export interface MatvecInt8Options {
+  readonly label: string;
+  /** Rows of x: 1 to 8. */
+  readonly columns: number;
+  /** [N, K] at `q4` */
+  readonly weight: WeightMatrix;
+  readonly reduction: Reduction;
+  readonly workgroup: number;
+  /** [columns, K] */
+  readonly x: Int8Activations;
+}
+
+/** Where the product of `matvecInt8` goes. */
+interface Store {
+  readonly preludes: readonly Prelude[];
+  readonly constants: Readonly<Record<string, number>>;
+  readonly bindings: Readonly<Record<string, BufferRef>>;
+}
+
+/** x times the transposed 4-bit weight, for a decode step; one call for each part of the weight. */
+export function matvecInt8(options: MatvecInt8Options & { readonly y: BufferRef }): KernelCall[] {
+  return product(options, {
+    preludes: [prelude('store4-plain', storePlainSource)],
+    constants: { Y_STRIDE: options.weight.N },
+    bindings: { y: options.y },
+  });
+}
+
+/** The qkv product with bias, M-RoPE and the append to the KV cache in one; needs `ROPE_QKV_STORAGE_BUFFERS`. */
+export function ropeQkvInt8(
+  options: MatvecInt8Options & Omit<RopeAppendOptions, 'label' | 'qkv'>,
+): KernelCall[] {
+  const { bias, rope, rows, q, keys, values, cacheFormat } = options;
+  return product(options, {
+    preludes: [ROW, cachePrelude(cacheFormat), prelude('store4-rope', storeRopeSource)],
+    constants: { Y_STRIDE: options.weight.N, ...ropeConstants(options) },
+    bindings: { bias, rope, rows, q, keys, values },
+  });
+}
+
+function product(options: MatvecInt8Options, store: Store): KernelCall[] {
+  const { label, columns, weight, reduction, workgroup, x } = options;
+  return weight.parts.map((part) => ({
+    label,
+    program: {
+      shader: 'matvec-int8',
+      source,
+      preludes: [reductionPrelude(reduction), ...store.preludes],
+      shape: { COLUMNS: columns, WORKGROUP: workgroup },
+      constants: { K: weight.K, N: part.rowCount, Y_OFFSET: part.firstRow, ...store.constants },
+    },
+    bindings: { ...weightBindings(part), ...x, ...store.bindings },
+    grid: [ceilDivide(part.rowCount, OUTPUTS), 1, 1],
+  }));
+}

@@ -1,0 +1,27 @@
+import source from '#shaders/quantize-activations.wgsl?raw';
+import { ceilDivide } from '../base/maths.ts';
+import { EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
+import type { BufferRef, KernelCall, RowCount } from './kernel.ts';
+
+/** What `quantizeActivations` reads and writes; shapes in brackets. */
+export interface QuantizeActivationsOptions {
+  readonly label: string;
+  readonly rows: RowCount;
+  /** A multiple of 32. */
+  readonly K: number;
+  /** [rows, K] f32 */
+  readonly x: BufferRef;
+  /** [rows, K] */
+  readonly y: Int8Activations;
+}
+
+/** Rounds rows of f32 to int8 digits. */
+export function quantizeActivations({ label, rows, K, x, y }: QuantizeActivationsOptions): KernelCall {
+  const groups = K / INT8_GROUP;
+  return {
+    label,
+    program: { shader: 'quantize-activations', source, preludes: [EMIT_INT8], constants: { GROUPS: groups } },
+    bindings: { x, ...y },
+    grid: [ceilDivide(groups, 64), { rows, per: 1 }, 1],
+  };
+}

@@ -1,0 +1,29 @@
+import source from '#shaders/sandwich-norm-int8.wgsl?raw';
+import { ceilDivide } from '../base/maths.ts';
+import { EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
+import type { KernelCall } from './kernel.ts';
+import { reductionPrelude } from './reduction.ts';
+import type { SandwichNormOptions } from './sandwich-norm.ts';
+
+/** As `SandwichNormOptions`, with the next block's input as int8 digits. C is a multiple of 32. */
+export interface SandwichNormInt8Options extends Omit<SandwichNormOptions, 'y'> {
+  /** [T, C] */
+  readonly y: Int8Activations;
+}
+
+/** `sandwichNorm` whose output goes to a product in int8. */
+export function sandwichNormInt8(options: SandwichNormInt8Options): KernelCall {
+  const { label, rows, C, epsilon, reduction, workgroup, x, postWeight, preWeight, hidden, y } = options;
+  return {
+    label,
+    program: {
+      shader: 'sandwich-norm-int8',
+      source,
+      preludes: [EMIT_INT8, reductionPrelude(reduction)],
+      shape: { WORKGROUP: workgroup, ITEMS: ceilDivide(C / INT8_GROUP, workgroup) },
+      constants: { C, EPSILON: epsilon },
+    },
+    bindings: { x, post_weight: postWeight, pre_weight: preWeight, hidden, ...y },
+    grid: [{ rows, per: 1 }, 1, 1],
+  };
+}

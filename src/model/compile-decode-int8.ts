@@ -1,0 +1,189 @@
+import { attentionDecodeInt8 } from '../kernels/attention-decode.ts';
+import { embedTokens } from '../kernels/embed-tokens.ts';
+import { INT8_GROUP, int8Words, type Int8Activations } from '../kernels/int8-activations.ts';
+import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
+import { matvecInt8, ropeQkvInt8 } from '../kernels/matvec-int8.ts';
+import { quantizeActivations } from '../kernels/quantize-activations.ts';
+import { rmsNorm } from '../kernels/rms-norm.ts';
+import { ropeAppend } from '../kernels/rope-append.ts';
+import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
+import { swigluInt8 } from '../kernels/swiglu-int8.ts';
+import type { CompileOptions } from './compile-options.ts';
+import type { TextConfig } from './config.ts';
+import type { PlanBuilder } from './plan.ts';
+import { ROW_WORDS } from './step.ts';
+import { addKeyValueCache, MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
+
+/** What the int8 decode step is compiled with. */
+export interface DecodeInt8Compiler {
+  readonly builder: PlanBuilder;
+  readonly config: TextConfig;
+  readonly options: CompileOptions;
+  /** Sequences of the step. */
+  readonly columns: number;
+}
+
+/** True when every width is a multiple of the groups and every matrix has 4-bit weights. */
+export function supportsInt8({ C, D, F }: TextConfig, { layers, head }: TextWeights): boolean {
+  const matrices = [head, ...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down])];
+  return (
+    [C, D, F].every((width) => width % INT8_GROUP === 0) && matrices.every(({ format }) => format === 'q4')
+  );
+}
+
+/** Adds a decode step from tokens to the head's input, which it returns. */
+export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights): Int8Activations {
+  const { builder, config, options, columns } = compiler;
+  const { C } = config;
+  const rows = builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
+  const hidden = builder.buffer(TEXT_BUFFERS.hidden, columns * C);
+  const normed = builder.buffer(TEXT_BUFFERS.normed, columns * C);
+  const features = builder.buffer(TEXT_BUFFERS.features, C);
+  const x = addActivations(compiler, 'normed', C);
+  builder.add(
+    ...embedTokens({ label: 'embed', table: weights.embedding, rows, features, hidden }),
+    rmsNorm({
+      ...rowOptions(compiler, 'layer.0.input-norm'),
+      workgroup: options.rowWorkgroup,
+      x: hidden,
+      weight: weights.layers[0].inputNorm,
+      y: normed,
+    }),
+    quantizeActivations({ label: 'layer.0.quantize', rows: 'tokens', K: C, x: normed, y: x }),
+  );
+  weights.layers.forEach((layer, index) => {
+    const nextNorm = weights.layers[index + 1]?.inputNorm ?? weights.finalNorm;
+    addAttention(compiler, layer, index, { rows, hidden, x });
+    addMlp(compiler, layer, index, { hidden, x, nextNorm });
+  });
+  return x;
+}
+
+/** Adds the head's product from f32 or int8 rows. */
+export function addHeadInt8(
+  compiler: DecodeInt8Compiler,
+  weights: TextWeights,
+  input: { readonly x: Int8Activations } | { readonly rows: BufferRef },
+): void {
+  const { builder, config, columns } = compiler;
+  const y = builder.buffer(TEXT_BUFFERS.logits, columns * config.V);
+  if ('x' in input) {
+    builder.add(...matvecInt8({ ...productOptions(compiler, 'head', weights.head), x: input.x, y }));
+    return;
+  }
+  const x = addActivations(compiler, 'normed', config.C);
+  builder.add(
+    quantizeActivations({ label: 'head.quantize', rows: 'tokens', K: config.C, x: input.rows, y: x }),
+    ...matvecInt8({ ...productOptions(compiler, 'head', weights.head), x, y }),
+  );
+}
+
+function addAttention(
+  compiler: DecodeInt8Compiler,
+  layer: TextLayerWeights,
+  index: number,
+  { rows, hidden, x }: { rows: BufferRef; hidden: BufferRef; x: Int8Activations },
+): void {
+  const { builder, config, options, columns } = compiler;
+  const { C, H, D } = config;
+  const label = `layer.${index}`;
+  const { splits } = options;
+  const q = builder.buffer('q', columns * H * D);
+  const cache = addKeyValueCache(builder, config, options, index);
+  const attended = addActivations(compiler, 'attended', H * D);
+  const projected = builder.buffer('projected', columns * C);
+  builder.add(
+    ...addQkv(compiler, layer, label, { rows, q, x, ...cache }),
+    ...attentionDecodeInt8({
+      label: `${label}.attention`,
+      ...config,
+      ...options,
+      columns,
+      rows,
+      q,
+      ...cache,
+      partialOutput: builder.buffer('partial-output', columns * H * splits * D),
+      partialStats: builder.buffer('partial-stats', columns * H * splits * 2),
+      output: attended,
+    }),
+    ...matvecInt8({ ...productOptions(compiler, `${label}.o`, layer.o), x: attended, y: projected }),
+    sandwichNormInt8({
+      ...rowOptions(compiler, `${label}.attention-norm`),
+      x: projected,
+      postWeight: layer.postAttentionNorm,
+      preWeight: layer.preMlpNorm,
+      hidden,
+      y: x,
+    }),
+  );
+}
+
+function addQkv(
+  compiler: DecodeInt8Compiler,
+  layer: TextLayerWeights,
+  label: string,
+  refs: { rows: BufferRef; q: BufferRef; x: Int8Activations; keys: BufferRef; values: BufferRef },
+): KernelCall[] {
+  const { builder, config, options, columns } = compiler;
+  const { x, ...targets } = refs;
+  const rope = builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions);
+  const product = productOptions(compiler, `${label}.qkv`, layer.qkv);
+  const turn = { ...config, ...options, ...targets, rope, bias: layer.qkvBias };
+  if (options.fusesRope) return ropeQkvInt8({ ...turn, ...product, x });
+  const qkv = builder.buffer('qkv', columns * layer.qkv.N);
+  return [...matvecInt8({ ...product, x, y: qkv }), ropeAppend({ ...turn, label: `${label}.rope`, qkv })];
+}
+
+function addMlp(
+  compiler: DecodeInt8Compiler,
+  layer: TextLayerWeights,
+  index: number,
+  { hidden, x, nextNorm }: { hidden: BufferRef; x: Int8Activations; nextNorm: BufferRef },
+): void {
+  const { builder, config, columns } = compiler;
+  const { C, F } = config;
+  const label = `layer.${index}`;
+  const gateUp = builder.buffer('gate-up', columns * 2 * F);
+  const activated = addActivations(compiler, 'activated', F);
+  const projected = builder.buffer('projected', columns * C);
+  builder.add(
+    ...matvecInt8({ ...productOptions(compiler, `${label}.gate-up`, layer.gateUp), x, y: gateUp }),
+    swigluInt8({ label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp, y: activated }),
+    ...matvecInt8({ ...productOptions(compiler, `${label}.down`, layer.down), x: activated, y: projected }),
+    sandwichNormInt8({
+      ...rowOptions(compiler, label),
+      x: projected,
+      postWeight: layer.postMlpNorm,
+      preWeight: nextNorm,
+      hidden,
+      y: x,
+    }),
+  );
+}
+
+function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, K: number): Int8Activations {
+  const words = int8Words(columns * K);
+  return {
+    codes: builder.buffer(`${name}.codes`, words.codes),
+    totals: builder.buffer(`${name}.totals`, words.totals),
+  };
+}
+
+function productOptions({ options, columns }: DecodeInt8Compiler, label: string, weight: WeightMatrix) {
+  const { reduction, matvecWorkgroup: workgroup } = options;
+  return { label, columns, weight, reduction, workgroup } as const;
+}
+
+function rowOptions({ config, options }: DecodeInt8Compiler, label: string) {
+  const { C, rmsNormEpsilon: epsilon } = config;
+  // A whole group of 32 for each invocation.
+  return {
+    label,
+    rows: 'tokens',
+    C,
+    epsilon,
+    reduction: options.reduction,
+    workgroup: options.groupWorkgroup,
+  } as const;
+}

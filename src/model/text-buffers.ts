@@ -1,0 +1,41 @@
+import type { BufferRef } from '../kernels/kernel.ts';
+import type { CompileOptions } from './compile-options.ts';
+import type { TextConfig } from './config.ts';
+import type { PlanBuilder } from './plan.ts';
+
+/** Names of the buffers through which the host and the Plans of the text model meet. */
+export const TEXT_BUFFERS = {
+  /** [prefillChunk] `Row` of a prompt's chunk */
+  promptRows: 'prompt-rows',
+  /** [MAX_COLUMNS] `Row` of the running sequences; the sampler moves them on */
+  decodeRows: 'decode-rows',
+  /** `Step` */
+  step: 'step',
+  /** [T, C] f32: features of the chunk's image tokens */
+  features: 'features',
+  /** [positions, rotaryDimensions / 2] cosine and sine */
+  rope: 'rope',
+  /** [T, C] residual stream */
+  hidden: 'hidden',
+  /** [T, C] after the last norm */
+  normed: 'normed',
+  /** [rows, C] input of the head */
+  headInput: 'head-input',
+  /** [rows, V] */
+  logits: 'logits',
+} as const;
+
+/** Most sequences of a decode step, and most rows of one head step. */
+export const MAX_COLUMNS = 8;
+
+/** Keys and values of a layer: [slots, KV, context, D] each, in the cache's format. */
+export function addKeyValueCache(
+  builder: PlanBuilder,
+  { KV, D }: TextConfig,
+  { slots, context, cacheFormat }: CompileOptions,
+  layer: number,
+): { keys: BufferRef; values: BufferRef } {
+  const elements = slots * KV * context * D;
+  const words = cacheFormat === 'f16' ? elements / 2 : elements;
+  return { keys: builder.buffer(`keys.${layer}`, words), values: builder.buffer(`values.${layer}`, words) };
+}
