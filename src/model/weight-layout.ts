@@ -337,9 +337,9 @@ class LayoutBuilder {
     if (rows > 0) return rows;
     throw new AutoglmError(
       'limit-exceeded',
-      `One row of a weight needs ${rowBytes} bytes and a binding holds ${limit}.`,
+      `Two rows of a weight need ${rowBytes * 2} bytes and a binding holds ${limit}.`,
       {
-        value: rowBytes,
+        value: rowBytes * 2,
         limit,
         cure: 'Use a device with larger buffers.',
       },
