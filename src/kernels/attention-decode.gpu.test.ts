@@ -43,8 +43,8 @@ describe('AttentionDecode', () => {
     },
   ];
   for (const { H, KV, D, splits, cacheFormat, sequences, scale = 1 } of cases) {
-    const places = sequences.map(([keyCount, slot]) => `${keyCount} keys in slot ${slot}`).join(', ');
-    const name = `${places}, ${splits} splits, ${H} heads on ${KV} of ${D}, ${cacheFormat}, q of ${scale}`;
+    const cached = sequences.map(([keyCount, slot]) => `${keyCount} keys in slot ${slot}`).join(', ');
+    const name = `${cached}, ${splits} splits, ${H} heads on ${KV} of ${D}, ${cacheFormat}, q of ${scale}`;
     it(`matches the reference for ${name}`, async () => {
       const context = Math.max(...sequences.map(([keyCount]) => keyCount)) + 3;
       const columns = sequences.length;

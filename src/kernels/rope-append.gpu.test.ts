@@ -17,19 +17,23 @@ describe('RopeAppend', () => {
   const device = useDevice();
   const cases: readonly Case[] = [
     {
-      ...{ H: 1, KV: 1, D: 4, rotaryDimensions: 4, mropeSections: [2, 0, 0], context: 3, cacheFormat: 'f32' },
+      H: 1,
+      KV: 1,
+      D: 4,
+      rotaryDimensions: 4,
+      mropeSections: [2, 0, 0],
+      context: 3,
+      cacheFormat: 'f32',
       tokens: [{ position: [5, 5, 5], slot: 0, cacheIndex: 2 }],
     },
     {
-      ...{
-        H: 4,
-        KV: 2,
-        D: 32,
-        rotaryDimensions: 16,
-        mropeSections: [2, 3, 3],
-        context: 9,
-        cacheFormat: 'f16',
-      },
+      H: 4,
+      KV: 2,
+      D: 32,
+      rotaryDimensions: 16,
+      mropeSections: [2, 3, 3],
+      context: 9,
+      cacheFormat: 'f16',
       tokens: [
         { position: [3, 4, 6], slot: 0, cacheIndex: 4 },
         { position: [3, 5, 2], slot: 0, cacheIndex: 5 },
@@ -37,30 +41,26 @@ describe('RopeAppend', () => {
       ],
     },
     {
-      ...{
-        H: 2,
-        KV: 2,
-        D: 128,
-        rotaryDimensions: 64,
-        mropeSections: [8, 12, 12],
-        context: 5,
-        cacheFormat: 'f32',
-      },
+      H: 2,
+      KV: 2,
+      D: 128,
+      rotaryDimensions: 64,
+      mropeSections: [8, 12, 12],
+      context: 5,
+      cacheFormat: 'f32',
       tokens: [
         { position: [7, 7, 7], slot: 2, cacheIndex: 0 },
         { position: [0, 1, 2], slot: 0, cacheIndex: 4 },
       ],
     },
     {
-      ...{
-        H: 6,
-        KV: 1,
-        D: 24,
-        rotaryDimensions: 12,
-        mropeSections: [1, 2, 3],
-        context: 4,
-        cacheFormat: 'f16',
-      },
+      H: 6,
+      KV: 1,
+      D: 24,
+      rotaryDimensions: 12,
+      mropeSections: [1, 2, 3],
+      context: 4,
+      cacheFormat: 'f16',
       tokens: [
         { position: [1, 2, 3], slot: 1, cacheIndex: 3 },
         { position: [9, 9, 9], slot: 3, cacheIndex: 1 },
@@ -69,10 +69,10 @@ describe('RopeAppend', () => {
   ];
   for (const { cacheFormat, tokens, ...sizes } of cases) {
     const { H, KV, D, rotaryDimensions, mropeSections, context } = sizes;
-    const name =
+    const title =
       `${tokens.length} tokens, ${H} heads on ${KV} of ${D}, ${rotaryDimensions} rotating ` +
       `in sections of ${mropeSections.join(', ')}, ${cacheFormat} cache`;
-    it(`matches the reference for ${name}`, async () => {
+    it(`matches the reference for ${title}`, async () => {
       const width = (H + 2 * KV) * D;
       const slots = Math.max(...tokens.map(({ slot }) => slot)) + 1;
       const inputs = {

@@ -11,6 +11,9 @@ const KERNELS = new URL('./', import.meta.url);
 /** What every WebGPU device grants to a shader. */
 const MAX_STORAGE_BUFFERS = 8;
 
+/** Preludes of faster variants, which are chosen only where the device grants the storage buffers that they need. */
+const BEYOND_BASE: readonly string[] = ['store4-rope'];
+
 /** Kernels that only finish another one's work, and share its twin and its parity test. */
 const FINISHERS: Readonly<Record<string, string>> = { 'merge-logprobs': 'top-logprobs' };
 
@@ -41,8 +44,13 @@ function storageCount(text: string): number {
  */
 function largestStorageCount(text: string, taken: ReadonlySet<string> = new Set()): number {
   const words = new Set(text.replaceAll(/\/\/.*/g, '').match(/\w+/g));
+  for (const own of definitionsOf(text)) words.delete(own);
   const used = preludes.filter(({ name, definitions }) => {
-    return !taken.has(name) && definitions.some((definition) => words.has(definition));
+    return (
+      !taken.has(name) &&
+      !BEYOND_BASE.includes(name) &&
+      definitions.some((definition) => words.has(definition))
+    );
   });
   let count = storageCount(text);
   const counted = new Set(taken);
@@ -77,7 +85,7 @@ describe('Shader files', () => {
     expect(imports.map(({ shader }) => shader).toSorted()).toEqual(expect.arrayContaining(shaders));
   });
 
-  it.each(shaders)(`%s needs at most ${MAX_STORAGE_BUFFERS} storage buffers in any variant`, (name) => {
+  it.each(shaders)(`%s needs at most ${MAX_STORAGE_BUFFERS} storage buffers in any base variant`, (name) => {
     const text = readFileSync(new URL(`${name}.wgsl`, SHADERS), 'utf8');
     const count = largestStorageCount(text);
     expect(count).toBeGreaterThan(0);
