@@ -12,3 +12,8 @@ export function parseNumber(text: string): number {
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
   return value;
 }
+
+/** Reads an option's value as whole numbers with commas between them. */
+export function parseCounts(text: string): number[] {
+  return text.split(',').map((part) => parseCount(part.trim()));
+}

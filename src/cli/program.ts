@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { isAbortError, isAutoglmError, toError } from '../base/errors.ts';
+import { addBenchCommand } from './bench-command.ts';
 import { addConvertCommand } from './convert-command.ts';
 import { addEvalCommand } from './eval-command.ts';
 import { addGenerateCommand } from './generate-command.ts';
@@ -40,6 +41,7 @@ function createProgram(terminal: Terminal): Command {
   addSynthCommand(program, terminal);
   addGenerateCommand(program, terminal);
   addEvalCommand(program, terminal);
+  addBenchCommand(program, terminal);
   return program;
 }
 

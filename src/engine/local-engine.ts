@@ -40,6 +40,8 @@ export interface LocalEngineOptions extends Pick<OpenModelOptions, 'cache' | 've
   readonly contextWindow?: number | undefined;
   /** Number format of the KV cache; default f16, or f32 for a model in f32. */
   readonly cacheFormat?: 'f16' | 'f32' | undefined;
+  /** Sequences that the KV cache holds side by side; 1. */
+  readonly slots?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -312,6 +314,7 @@ async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
     config: texts.config,
     tensors: manifest.tensors,
     context: contextWindow,
+    slots: options.slots ?? 1,
     cacheFormat: options.cacheFormat ?? (isFloat32 ? 'f32' : 'f16'),
     signal,
     streamTensors: (write) =>

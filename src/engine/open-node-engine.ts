@@ -13,6 +13,8 @@ export interface NodeEngineOptions {
   readonly contextWindow?: number | undefined;
   /** Number format of the KV cache; default f16, or f32 for a model in f32. */
   readonly cacheFormat?: 'f16' | 'f32' | undefined;
+  /** Sequences that the KV cache holds side by side; 1. */
+  readonly slots?: number | undefined;
   readonly device?: NodeOpenOptions;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -20,7 +22,7 @@ export interface NodeEngineOptions {
 
 /** Opens a GPU through Dawn and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
 export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
-  const { model, contextWindow, cacheFormat, signal, onProgress } = options;
+  const { model, contextWindow, cacheFormat, slots, signal, onProgress } = options;
   const isUrl = /^https?:/.test(model);
   return LocalEngine.load({
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
@@ -29,6 +31,7 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     decodeImage: decodeWithSharp,
     contextWindow,
     cacheFormat,
+    slots,
     signal,
     onProgress,
   });

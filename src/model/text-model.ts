@@ -5,6 +5,7 @@ import type { CompileOptions } from './compile-options.ts';
 import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
 import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import type { ModelConfig } from './config.ts';
+import type { Plan } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
 import { encodeRows, encodeStep, IMAGE_FLAG, type Row } from './step.ts';
@@ -140,6 +141,11 @@ export class TextModel {
   async prepareDecode(columns: number): Promise<(recorder: Recorder) => void> {
     const runner = await this.#decodeFor(columns);
     return (recorder) => runner.record(recorder, { tokens: columns });
+  }
+
+  /** The Plan of a decode step, for what it costs. */
+  decodePlan(columns: number): Plan {
+    return compileDecode(this.config, this.#weights, this.options, columns);
   }
 
   /** Runs the prefill of one chunk up to each label in turn and reads `hidden`; for parity tests. */
