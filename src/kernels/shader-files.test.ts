@@ -12,7 +12,7 @@ const KERNELS = new URL('./', import.meta.url);
 const MAX_STORAGE_BUFFERS = 8;
 
 /** Preludes of faster variants, which are chosen only where the device grants the storage buffers that they need. */
-const BEYOND_BASE: readonly string[] = ['store4-rope'];
+const BEYOND_BASE = new Set(['store4-rope']);
 
 /** Kernels that only finish another one's work, and share its twin and its parity test. */
 const FINISHERS: Readonly<Record<string, string>> = { 'merge-logprobs': 'top-logprobs' };
@@ -48,7 +48,7 @@ function largestStorageCount(text: string, taken: ReadonlySet<string> = new Set(
   const used = preludes.filter(({ name, definitions }) => {
     return (
       !taken.has(name) &&
-      !BEYOND_BASE.includes(name) &&
+      !BEYOND_BASE.has(name) &&
       definitions.some((definition) => words.has(definition))
     );
   });
