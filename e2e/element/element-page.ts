@@ -33,7 +33,8 @@ export async function openElement(page: Page, options: ElementPageOptions = {}):
       headers,
       body: `<!doctype html><html lang="en"><head><title>Element</title>
         <link rel="stylesheet" href="/main.css" /><link rel="icon" href="/icon.svg" /></head>
-        <body><main><autoglm-chat ${MODEL} theme="${theme}" ${attributes}></autoglm-chat></main>
+        <body><main><autoglm-chat ${MODEL} theme="${theme}" ${attributes}
+          ><h1 slot="header">AutoGLM</h1></autoglm-chat></main>
         <script type="module" src="/element-test.js"></script></body></html>`,
     }),
   );

@@ -115,7 +115,6 @@ export const assistantMessageStyles = css`
     overflow: hidden;
     white-space: nowrap;
     text-overflow: ellipsis;
-    opacity: 0.85;
   }
 
   .reasoning-text {
@@ -167,13 +166,15 @@ export const assistantMessageStyles = css`
     }
   }
 
+  /* Between two colours that are both readable, rather than fading. */
   .shimmer {
+    color: var(--autoglm-muted);
     animation: shimmer 1.6s ease-in-out infinite;
   }
 
   @keyframes shimmer {
     50% {
-      opacity: 0.55;
+      color: var(--autoglm-text);
     }
   }
 

@@ -63,9 +63,14 @@ export const backendBadgeStyles = css`
     }
   }
 
-  .adapter {
+  .badge > :not(i) {
+    min-inline-size: 0;
     overflow: hidden;
     text-overflow: ellipsis;
+  }
+
+  .badge > span {
+    flex: 0 1 auto;
   }
 
   @container chat (max-inline-size: 34rem) {

@@ -32,8 +32,24 @@ export const chatStyles = css`
     min-inline-size: 0;
   }
 
-  header > :first-child:not(.icon-button) {
+  header > :first-child:not(.icon-button),
+  header > slot[name='header']:first-child::slotted(*) {
     margin-inline-start: 10px;
+  }
+
+  ::slotted([slot='header']) {
+    min-inline-size: 0;
+    overflow: hidden;
+    text-overflow: ellipsis;
+    white-space: nowrap;
+  }
+
+  /* A heading of the page's own looks as the name does. */
+  ::slotted(:is(h1, h2, h3)[slot='header']) {
+    margin-block: 0;
+    font-size: var(--autoglm-font-size-l);
+    font-weight: 680;
+    letter-spacing: -0.015em;
   }
 
   .name {
@@ -41,6 +57,9 @@ export const chatStyles = css`
     font-weight: 680;
     letter-spacing: -0.015em;
     white-space: nowrap;
+    min-inline-size: 0;
+    overflow: hidden;
+    text-overflow: ellipsis;
   }
 
   .model {
@@ -65,6 +84,7 @@ export const chatStyles = css`
 
   autoglm-backend-badge {
     flex: 0 1 auto;
+    min-inline-size: 44px;
   }
 
   @container chat (max-inline-size: 34rem) {

@@ -203,6 +203,8 @@ export class AutoglmChat extends LitElement {
    * @throws AutoglmError, or `AbortError` when `unload()` ended the load.
    */
   async load(): Promise<EngineInfo> {
+    // Attributes that were just set are taken first: they would end a load that had begun without them.
+    if (this.isUpdatePending) await this.updateComplete;
     const { model, backend, helperUrl, contextWindow } = this;
     return (await this.#engine.load({ model, backend, helperUrl, contextWindow })).info;
   }

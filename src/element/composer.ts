@@ -23,6 +23,8 @@ import { turnStyles } from './turn.styles.ts';
 export const HOME_APP = 'System Home';
 
 const WORTHWHILE_SHARE = 0.8;
+/** Below this a picture is cheap, and too small to lose detail. */
+const LARGE_TOKEN_COUNT = 500;
 
 /**
  * @summary Where a turn is written: text, screenshots with their token cost, send and stop.
@@ -176,17 +178,11 @@ export class AutoglmComposer extends LitElement {
     const { words } = this;
     const isLow = image.detail === 'low';
     const shown = words.say('tokenCount', { count: isLow ? costs.low : costs.full });
-    if (costs.low > costs.full * WORTHWHILE_SHARE) return html`<span>${shown}</span>`;
+    const isWorthwhile = costs.full >= LARGE_TOKEN_COUNT && costs.low <= costs.full * WORTHWHILE_SHARE;
+    if (!isWorthwhile) return html`<span>${shown}</span>`;
     const toggle = () => this.attachments.setDetail(image.id, isLow ? 'high' : 'low');
     const label = words.say('smallerImage', { full: costs.full, low: costs.low });
-    return html`<button
-      type="button"
-      class="detail"
-      aria-pressed=${isLow}
-      aria-label=${label}
-      title=${label}
-      @click=${toggle}
-    >
+    return html`<button type="button" class="detail" aria-pressed=${isLow} title=${label} @click=${toggle}>
       ${shown}<span class="detail-name">${words.say(isLow ? 'lowDetail' : 'highDetail')}</span>
     </button>`;
   }

@@ -1,5 +1,5 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
-import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
+import { AutoglmError, toError } from '../base/errors.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { BackendChoice } from '../engine/engine-options.ts';
 import { createEngineLazily } from './engine-source.ts';
@@ -46,7 +46,8 @@ export class EngineController implements ReactiveController {
   readonly #create: CreateEngine;
   #state: EngineState = { kind: 'idle' };
   #lease: EngineLease | null = null;
-  #load: { readonly done: Promise<Engine>; readonly abort: AbortController } | null = null;
+  /** The newest load; an older one that still ends is ignored. */
+  #load: { readonly done: Promise<Engine>; readonly signal: AbortSignal; abort(): void } | null = null;
 
   constructor(
     host: ReactiveControllerHost,
@@ -82,14 +83,11 @@ export class EngineController implements ReactiveController {
   load(settings: EngineSettings): Promise<Engine> {
     if (this.#state.kind === 'ready') return Promise.resolve(this.#state.engine);
     if (this.#load !== null) return this.#load.done;
-    const abort = new AbortController();
-    const load = { abort, done: this.#run(settings, abort.signal) };
-    this.#load = load;
-    const forget = () => {
-      if (this.#load === load) this.#load = null;
-    };
-    load.done.then(forget, forget);
-    return load.done;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const done = this.#run(settings, signal);
+    this.#load = { done, signal, abort: () => controller.abort() };
+    return done;
   }
 
   /** Uses an engine that the page made and owns; it is never unloaded from here. */
@@ -110,7 +108,11 @@ export class EngineController implements ReactiveController {
 
   /** Ends a load that is under way; what was downloaded stays cached. */
   cancel(): void {
-    this.#load?.abort.abort();
+    const load = this.#load;
+    if (load === null) return;
+    this.#load = null;
+    load.abort();
+    this.#become({ kind: 'idle' });
   }
 
   /** Gives the engine back, or ends the load. Idempotent. */
@@ -143,19 +145,21 @@ export class EngineController implements ReactiveController {
       this.#listener.onReady(lease.engine);
       return lease.engine;
     } catch (thrown) {
-      throw this.#settleFailure(thrown, signal);
+      const error = toError(thrown);
+      if (!signal.aborted) this.#settleFailure(error);
+      throw error;
+    } finally {
+      if (this.#load?.signal === signal) this.#load = null;
     }
   }
 
-  #settleFailure(thrown: unknown, signal: AbortSignal): Error {
-    const error = toError(thrown);
-    if (signal.aborted || isAbortError(error)) {
-      this.#become({ kind: 'idle' });
-    } else if (error instanceof AutoglmError) {
+  #settleFailure(error: Error): void {
+    if (error instanceof AutoglmError) {
       this.#become({ kind: 'failed', error });
       this.#listener.onFailure(error);
+    } else {
+      this.#become({ kind: 'idle' });
     }
-    return error;
   }
 
   #report(progress: LoadProgress, signal: AbortSignal): void {

@@ -1,9 +1,9 @@
 import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { customElement, property, query, state } from 'lit/decorators.js';
-import { styleMap } from 'lit/directives/style-map.js';
 import type { ScreenMark, ScreenSize } from './action-view.ts';
 import { controlStyles } from './controls.styles.ts';
+import { cssProperties } from './css-properties.ts';
 import { icon } from './icons.ts';
 import { imageViewerStyles } from './image-viewer.styles.ts';
 import './screenshot.ts';
@@ -66,7 +66,7 @@ export class AutoglmImageViewer extends LitElement {
                 aria-label=${shown.description}
               >
                 <autoglm-screenshot
-                  style=${styleMap({
+                  ${cssProperties({
                     '--image-width': `${shown.size.width}px`,
                     '--image-ratio': String(shown.size.width / shown.size.height),
                   })}

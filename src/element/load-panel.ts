@@ -1,10 +1,10 @@
 import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
-import { styleMap } from 'lit/directives/style-map.js';
 import type { AutoglmError } from '../base/errors.ts';
 import type { LoadPhase, LoadProgress } from '../engine/engine.ts';
 import { controlStyles } from './controls.styles.ts';
+import { cssProperties } from './css-properties.ts';
 import { diagnose } from './diagnosis.ts';
 import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
@@ -97,7 +97,7 @@ export class AutoglmLoadPanel extends LitElement {
         aria-valuemax="100"
         aria-valuenow=${share === null ? nothing : Math.round(share * 100)}
       >
-        <div style=${styleMap({ inlineSize: `${(share ?? 0) * 100}%` })}></div>
+        <div ${cssProperties({ 'inline-size': `${(share ?? 0) * 100}%` })}></div>
       </div>
       <p class="lead figures">${this.#speedLine(loadedBytes, totalBytes, bytesPerSecond, startedAt)}</p>
       ${this.#renderSteps(phase)}
