@@ -47,9 +47,7 @@ function largestStorageCount(text: string, taken: ReadonlySet<string> = new Set(
   for (const own of definitionsOf(text)) words.delete(own);
   const used = preludes.filter(({ name, definitions }) => {
     return (
-      !taken.has(name) &&
-      !BEYOND_BASE.has(name) &&
-      definitions.some((definition) => words.has(definition))
+      !taken.has(name) && !BEYOND_BASE.has(name) && definitions.some((definition) => words.has(definition))
     );
   });
   let count = storageCount(text);
