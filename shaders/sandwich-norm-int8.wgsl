@@ -1,6 +1,5 @@
 // sandwich-norm whose output goes out as int8 digits for the next product: hidden[t] += rms(x[t]) * post_weight,
-// then y[t] = rms(hidden[t]) * pre_weight. An invocation owns whole groups of 32 values, so that the
-// rounding needs no second pass.
+// then y[t] = rms(hidden[t]) * pre_weight.
 
 override C: u32;
 override EPSILON: f32;
@@ -16,38 +15,35 @@ fn rms_scale(squares: f32, index: u32) -> f32 {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
-  let groups = C / 32u;
-  let first = workgroup.x * groups;
-  var values: array<array<vec4f, 8>, ITEMS>;
+  let quads = C / 4u;
+  let first = workgroup.x * quads;
+  var values: array<vec4f, ITEMS>;
   var squares = 0f;
   for (var item = 0u; item < ITEMS; item++) {
-    let group = index + item * WORKGROUP;
-    for (var i = 0u; i < 8u && group < groups; i++) {
-      let value = x[(first + group) * 8u + i];
-      values[item][i] = value;
-      squares += dot(value, value);
+    let i = index + item * WORKGROUP;
+    if (i < quads) {
+      values[item] = x[first + i];
+      squares += dot(values[item], values[item]);
     }
   }
   let post_scale = rms_scale(squares, index);
   squares = 0f;
   for (var item = 0u; item < ITEMS; item++) {
-    let group = index + item * WORKGROUP;
-    for (var i = 0u; i < 8u && group < groups; i++) {
-      let place = (first + group) * 8u + i;
-      let value = hidden[place] + values[item][i] * post_scale * post_weight[group * 8u + i];
-      hidden[place] = value;
-      values[item][i] = value;
-      squares += dot(value, value);
+    let i = index + item * WORKGROUP;
+    if (i < quads) {
+      values[item] = hidden[first + i] + values[item] * post_scale * post_weight[i];
+      hidden[first + i] = values[item];
+      squares += dot(values[item], values[item]);
     }
   }
   let pre_scale = rms_scale(squares, index);
   for (var item = 0u; item < ITEMS; item++) {
-    let group = index + item * WORKGROUP;
-    if (group < groups) {
-      for (var i = 0u; i < 8u; i++) {
-        values[item][i] *= pre_scale * pre_weight[group * 8u + i];
-      }
-      emit_group(first + group, values[item]);
+    let i = index + item * WORKGROUP;
+    let is_valid = i < quads;
+    var value = vec4f(0);
+    if (is_valid) {
+      value = values[item] * pre_scale * pre_weight[i];
     }
+    emit_quad(first + i, value, index, is_valid);
   }
 }

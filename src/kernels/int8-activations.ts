@@ -1,9 +1,13 @@
+import emitSharedSource from '#shaders/preludes/emit-int8-shared.wgsl?raw';
 import emitSource from '#shaders/preludes/emit-int8.wgsl?raw';
 import type { Prelude } from '../gpu/device.ts';
 import { prelude, type BufferRef } from './kernel.ts';
 
 /** `emit_group`, which writes activations as int8 digits. */
 export const EMIT_INT8: Prelude = prelude('emit-int8', emitSource);
+
+/** `emit_quad`, which does the same with eight invocations a group. */
+export const EMIT_INT8_SHARED: Prelude = prelude('emit-int8-shared', emitSharedSource);
 
 /** Values that share a scale. */
 export const INT8_GROUP = 32;

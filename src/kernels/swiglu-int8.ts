@@ -1,8 +1,10 @@
 import source from '#shaders/swiglu-int8.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import { EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
+import { EMIT_INT8_SHARED, type Int8Activations } from './int8-activations.ts';
 import type { KernelCall } from './kernel.ts';
 import type { SwigluOptions } from './swiglu.ts';
+
+const WORKGROUP = 64;
 
 /** As `SwigluOptions`, with the output as int8 digits. F is a multiple of 32. */
 export interface SwigluInt8Options extends Omit<SwigluOptions, 'y'> {
@@ -14,8 +16,14 @@ export interface SwigluInt8Options extends Omit<SwigluOptions, 'y'> {
 export function swigluInt8({ label, rows, F, x, y }: SwigluInt8Options): KernelCall {
   return {
     label,
-    program: { shader: 'swiglu-int8', source, preludes: [EMIT_INT8], constants: { F } },
+    program: {
+      shader: 'swiglu-int8',
+      source,
+      preludes: [EMIT_INT8_SHARED],
+      shape: { WORKGROUP },
+      constants: { F },
+    },
     bindings: { x, ...y },
-    grid: [ceilDivide(F / INT8_GROUP, 64), { rows, per: 1 }, 1],
+    grid: [ceilDivide(F / 4, WORKGROUP), { rows, per: 1 }, 1],
   };
 }

@@ -34,7 +34,7 @@ export function supportsInt8({ C, D, F }: TextConfig, { layers, head }: TextWeig
 
 /** Adds a decode step from tokens to the head's input, which it returns. */
 export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights): Int8Activations {
-  const { builder, config, options, columns } = compiler;
+  const { builder, config, columns } = compiler;
   const { C } = config;
   const rows = builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
   const hidden = builder.buffer(TEXT_BUFFERS.hidden, columns * C);
@@ -45,7 +45,6 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     ...embedTokens({ label: 'embed', table: weights.embedding, rows, features, hidden }),
     rmsNorm({
       ...rowOptions(compiler, 'layer.0.input-norm'),
-      workgroup: options.rowWorkgroup,
       x: hidden,
       weight: weights.layers[0].inputNorm,
       y: normed,
@@ -177,13 +176,12 @@ function productOptions({ options, columns }: DecodeInt8Compiler, label: string,
 
 function rowOptions({ config, options }: DecodeInt8Compiler, label: string) {
   const { C, rmsNormEpsilon: epsilon } = config;
-  // A whole group of 32 for each invocation.
   return {
     label,
     rows: 'tokens',
     C,
     epsilon,
     reduction: options.reduction,
-    workgroup: options.groupWorkgroup,
+    workgroup: options.rowWorkgroup,
   } as const;
 }

@@ -18,8 +18,6 @@ export interface CompileOptions {
   readonly fusesRope: boolean;
   /** Invocations of a workgroup that reduces a row. */
   readonly rowWorkgroup: number;
-  /** Invocations of a workgroup of which each owns groups of 32 values. */
-  readonly groupWorkgroup: number;
   /** Invocations of a mat-vec workgroup. */
   readonly matvecWorkgroup: number;
   /** Invocations of a sampling workgroup. */
@@ -55,8 +53,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
-    rowWorkgroup: isSoftware ? 32 : 256,
-    groupWorkgroup: isSoftware ? 16 : 128,
+    rowWorkgroup: isSoftware ? 32 : Math.min(1024, limits.maxWorkgroupInvocations),
     matvecWorkgroup: isSoftware ? 16 : 128,
     sampleWorkgroup: isSoftware ? 64 : 256,
     splits: isSoftware ? 4 : 64,

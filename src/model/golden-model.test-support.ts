@@ -11,6 +11,8 @@ import {
   type ReferenceModelName,
 } from './goldens/reference-model.test-support.ts';
 import { LanguageModel } from './language-model.ts';
+import { computePositionIds } from './position-ids.ts';
+import type { ImageRun, Sequence } from './text-model.ts';
 import type { ImagePatches } from './vision-tower.ts';
 import type { StoredTensor } from './weight-layout.ts';
 
@@ -92,6 +94,45 @@ function addPacked(
   dtype: StoredTensor['dtype'],
 ): void {
   tensors.set(name, { name, shape: file.get(name).shape, dtype, bytes: file.bytes(name) });
+}
+
+/** A golden prompt as the model takes it. */
+export interface GoldenPrompt {
+  readonly sequence: Sequence;
+  readonly ropeDelta: number;
+}
+
+/** Encodes the images of a golden prompt and finds its positions. Its buffers live as long as the device. */
+export async function encodeGoldenPrompt(
+  model: LanguageModel,
+  goldens: SafetensorsFile,
+  prompt: string,
+): Promise<GoldenPrompt> {
+  const tokenIds = goldens.int32(`${prompt}.input_ids`);
+  const { imageTokenId, vision } = model.config;
+  const images = goldenImages(goldens, prompt);
+  const merge = vision.spatialMergeSize;
+  const grids = images.map(({ gridRows, gridColumns }) => ({
+    rows: gridRows / merge,
+    columns: gridColumns / merge,
+  }));
+  const { positions, ropeDelta } = computePositionIds(tokenIds, imageTokenId, grids);
+  const runs: ImageRun[] = [];
+  for (const [index, image] of images.entries()) {
+    const count = grids[index].rows * grids[index].columns;
+    const start = imageStart(tokenIds, imageTokenId, index);
+    runs.push({ start, count, features: await model.vision.encode(image) });
+  }
+  return { sequence: { tokenIds, positions, images: runs }, ropeDelta };
+}
+
+/** Index of the first token of the image `index`, counted from 0. */
+function imageStart(tokenIds: Int32Array, imageTokenId: number, index: number): number {
+  let seen = -1;
+  return tokenIds.findIndex((id, place) => {
+    if (id === imageTokenId && tokenIds[place - 1] !== imageTokenId) seen++;
+    return id === imageTokenId && seen === index;
+  });
 }
 
 /** The images of a golden prompt: its pixel values [P, C, T, AREA] with one of the equal frames. */

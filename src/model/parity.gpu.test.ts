@@ -1,14 +1,17 @@
 /** The whole model against values that transformers computed in f32, tensor by tensor. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DeviceBuffer } from '../gpu/device.ts';
 import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
 import type { SafetensorsFile } from '../storage/safetensors.ts';
 import { TEXT_BUFFERS } from './text-buffers.ts';
 import { VISION_BUFFERS } from './compile-vision.ts';
-import { goldenImages, loadGoldenModel, readGoldens } from './golden-model.test-support.ts';
+import {
+  encodeGoldenPrompt,
+  goldenImages,
+  loadGoldenModel,
+  readGoldens,
+  type GoldenPrompt,
+} from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
-import { computePositionIds } from './position-ids.ts';
-import type { Sequence } from './text-model.ts';
 
 const PROMPTS = ['text', 'image', 'two_images'] as const;
 
@@ -40,26 +43,7 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
     });
     afterAll(() => model?.destroy());
 
-    async function encode(
-      prompt: string,
-    ): Promise<{ sequence: Sequence; ropeDelta: number; features: DeviceBuffer[] }> {
-      const tokenIds = inputs.int32(`${prompt}.input_ids`);
-      const images = goldenImages(inputs, prompt);
-      const merge = model.config.vision.spatialMergeSize;
-      const grids = images.map(({ gridRows, gridColumns }) => ({
-        rows: gridRows / merge,
-        columns: gridColumns / merge,
-      }));
-      const { positions, ropeDelta } = computePositionIds(tokenIds, model.config.imageTokenId, grids);
-      const features: DeviceBuffer[] = [];
-      for (const image of images) features.push(await model.vision.encode(image));
-      const runs = features.map((buffer, index) => ({
-        features: buffer,
-        count: grids[index].rows * grids[index].columns,
-        start: imageStart(tokenIds, model.config.imageTokenId, index),
-      }));
-      return { sequence: { tokenIds, positions, images: runs }, ropeDelta, features };
-    }
+    const encode = (prompt: string): Promise<GoldenPrompt> => encodeGoldenPrompt(model, inputs, prompt);
 
     for (const prompt of PROMPTS) {
       it(`gives the position ids of ${prompt}`, async () => {
@@ -74,10 +58,10 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
 
       it(`gives the image features of ${prompt}`, async () => {
         if (prompt === 'text') return expect(goldens.entries.has('text.visual')).toBe(false);
-        const { features } = await encode(prompt);
+        const { sequence } = await encode(prompt);
         const rows: number[] = [];
-        for (const buffer of features) {
-          rows.push(...new Float32Array(await device().read(buffer, 0, buffer.byteLength)));
+        for (const { features } of sequence.images) {
+          rows.push(...new Float32Array(await device().read(features, 0, features.byteLength)));
         }
         expectClose(Float32Array.from(rows), goldens.float32(`${prompt}.visual`), tolerance);
       });
@@ -161,14 +145,5 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
         names.forEach((key, index) => expectClose(traced[index], goldens.float32(`image.${key}`), tolerance));
       });
     }
-  });
-}
-
-/** Index of the first token of the image `index`, counted from 0. */
-function imageStart(tokenIds: Int32Array, imageTokenId: number, index: number): number {
-  let seen = -1;
-  return tokenIds.findIndex((id, place) => {
-    if (id === imageTokenId && tokenIds[place - 1] !== imageTokenId) seen++;
-    return id === imageTokenId && seen === index;
   });
 }
