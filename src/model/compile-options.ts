@@ -12,6 +12,8 @@ export interface CompileOptions {
   /** Tokens of one prefill chunk: the work between two looks at the abort signal. */
   readonly prefillChunk: number;
   readonly reduction: Reduction;
+  /** How f32 products run: through workgroup memory, or without it on adapters that compute on the CPU. */
+  readonly products: 'shared' | 'direct';
   /** How a decode step multiplies: f32, or int8 digits of the activations with 4-bit weights. */
   readonly arithmetic: Arithmetic;
   /** Whether one kernel may bind 10 storage buffers, so that qkv, rope and cache append are one. */
@@ -53,6 +55,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
+    products: isSoftware ? 'direct' : 'shared',
     rowWorkgroup: isSoftware ? 32 : Math.min(1024, limits.maxWorkgroupInvocations),
     matvecWorkgroup: isSoftware ? 16 : 128,
     sampleWorkgroup: isSoftware ? 64 : 256,

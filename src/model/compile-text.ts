@@ -2,14 +2,13 @@ import { attentionDecode } from '../kernels/attention-decode.ts';
 import { attentionTile } from '../kernels/attention-tile.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
-import { matmul } from '../kernels/matmul.ts';
-import { matvec } from '../kernels/matvec.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
 import { sandwichNorm } from '../kernels/sandwich-norm.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
+import { multiply, multiplyColumns } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
 import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
@@ -226,8 +225,7 @@ function project(
   y: BufferRef,
 ): KernelCall[] {
   if (columns === undefined) {
-    return matmul({ label, rows: 'tokens', weight, step: { buffer: TEXT_BUFFERS.step }, x, y });
+    return multiply(options, { label, rows: 'tokens', weight, step: { buffer: TEXT_BUFFERS.step }, x, y });
   }
-  const { reduction, matvecWorkgroup: workgroup } = options;
-  return matvec({ label, columns, weight, reduction, workgroup, x, y });
+  return multiplyColumns(options, { label, columns, weight, x, y });
 }

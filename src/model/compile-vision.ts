@@ -4,13 +4,13 @@ import { embedPatches } from '../kernels/embed-patches.ts';
 import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
 import { K_UNIT, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
 import { layerNormGelu } from '../kernels/layer-norm-gelu.ts';
-import { matmul } from '../kernels/matmul.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeVision } from '../kernels/rope-vision.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import { roundUp } from '../base/maths.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
+import { multiply } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { STEP_WORDS } from './step.ts';
 import type { VisionBlockWeights, VisionWeights } from './weight-layout.ts';
@@ -94,7 +94,7 @@ export function compileVision(
 }
 
 function addPatchEmbedding(compiler: VisionCompiler, weights: VisionWeights): void {
-  const { builder, config, P } = compiler;
+  const { builder, config, options, P } = compiler;
   const { C, positionSide, spatialMergeSize, rmsNormEpsilon } = config;
   const K = paddedPatchLength(config);
   const folded: WeightMatrix = {
@@ -110,7 +110,7 @@ function addPatchEmbedding(compiler: VisionCompiler, weights: VisionWeights): vo
   const step = builder.buffer(VISION_BUFFERS.step, STEP_WORDS, 'uniform');
   const bias = weights.patchEmbedBias;
   builder.add(
-    ...matmul({
+    ...multiply(options, {
       label: 'vision.patch-embed',
       rows: 'patches',
       weight: folded,
@@ -205,7 +205,9 @@ function addAttention(
   const attended = builder.buffer('vision.attended', P * C);
   const rope = builder.buffer(VISION_BUFFERS.rope, (MAX_GRID_SIDE * D) / 2);
   const rows = 'patches';
-  builder.add(...matmul({ label: `${label}.qkv`, rows, weight: block.qkv, step, x: normed, y: qkv }));
+  builder.add(
+    ...multiply(options, { label: `${label}.qkv`, rows, weight: block.qkv, step, x: normed, y: qkv }),
+  );
   builder.add(
     ropeVision({
       label: `${label}.rope`,
@@ -239,12 +241,19 @@ function addAttention(
     }),
   );
   builder.add(
-    ...matmul({ label: `${label}.proj`, rows, weight: block.proj, step, x: attended, y: projected }),
+    ...multiply(options, {
+      label: `${label}.proj`,
+      rows,
+      weight: block.proj,
+      step,
+      x: attended,
+      y: projected,
+    }),
   );
 }
 
 function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
-  const { builder, config, P } = compiler;
+  const { builder, config, options, P } = compiler;
   const { outC, mergerF, spatialMergeSize } = config;
   const M = P / spatialMergeSize ** 2;
   const step = { buffer: VISION_BUFFERS.mergedStep };
@@ -255,7 +264,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
   const features = builder.buffer(VISION_BUFFERS.features, M * outC);
   const bias = weights.downsampleBias;
   builder.add(
-    ...matmul({
+    ...multiply(options, {
       label: 'vision.downsample',
       rows,
       weight: weights.downsample,
@@ -264,7 +273,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
       y: downsampled,
       bias,
     }),
-    ...matmul({
+    ...multiply(options, {
       label: 'vision.merger.proj',
       rows,
       weight: weights.mergerProj,
@@ -295,7 +304,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
 
 /** y = down(silu(gate x) * up x) */
 function addGatedMlp(
-  { builder }: VisionCompiler,
+  { builder, options }: VisionCompiler,
   label: string,
   rows: RowCount,
   mlp: {
@@ -312,9 +321,9 @@ function addGatedMlp(
   const wide = builder.buffer('vision.gate-up', rowCount * 2 * F);
   const activated = builder.buffer('vision.activated', rowCount * F);
   builder.add(
-    ...matmul({ label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
+    ...multiply(options, { label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
     swiglu({ label: `${label}.swiglu`, rows, F, x: wide, y: activated }),
-    ...matmul({ label: `${label}.down`, rows, weight: down, step, x: activated, y }),
+    ...multiply(options, { label: `${label}.down`, rows, weight: down, step, x: activated, y }),
   );
 }
 

@@ -66,7 +66,10 @@ async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGen
     recordSample(recorder);
     recordRanking?.(recorder);
     recorder.submit();
-    pending.push(readToken(model, slot, step, topCount));
+    const token = readToken(model, slot, step, topCount);
+    // It is awaited later, when the reader asks; a fault until then must not count as unhandled.
+    token.catch(() => {});
+    pending.push(token);
   };
   try {
     for (let index = 0; index < count; index++) {

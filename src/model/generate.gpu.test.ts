@@ -1,0 +1,309 @@
+/** Generation by `generate`: the device feeds itself, the host reads late. Against the goldens' greedy answers. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isAbortError } from '../base/errors.ts';
+import { WebGpuDevice } from '../gpu/webgpu-device.ts';
+import { openNodeDevice } from '../gpu/webgpu-node.ts';
+import { useDevice } from '../kernels/parity.test-support.ts';
+import { encodeSettings } from '../sampling/encode-settings.ts';
+import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
+import { parseSampling, type SamplingRequest } from '../sampling/settings.ts';
+import type { SafetensorsFile } from '../storage/safetensors.ts';
+import type { CompileRequest } from './compile-options.ts';
+import { generate, type GenerateRequest } from './generate.ts';
+import {
+  encodeGoldenPrompt,
+  loadGoldenModel,
+  readGoldens,
+  type GoldenPrompt,
+} from './golden-model.test-support.ts';
+import type { LanguageModel } from './language-model.ts';
+import { MAX_COLUMNS } from './text-buffers.ts';
+import type { SampledToken } from './token-sampler.ts';
+
+const GREEDY_TOKENS = 24;
+/** Of the largest logit: what 4-bit goldens are compared with elsewhere. */
+const TOLERANCE = 2e-3;
+
+let inputs: SafetensorsFile;
+let goldens: SafetensorsFile;
+beforeAll(async () => {
+  inputs = await readGoldens('glm4v-b');
+  goldens = await readGoldens('glm4v-b', 'golden-q4.safetensors');
+});
+
+function toRequest(
+  { sequence, ropeDelta }: GoldenPrompt,
+  sampling: SamplingRequest = { temperature: 0 },
+  overrides: Partial<GenerateRequest> = {},
+): GenerateRequest {
+  const settings = parseSampling(sampling, { defaults: PLAIN_DEFAULTS, vocabularySize: 1000 });
+  return {
+    slot: 0,
+    sequence,
+    ropeDelta,
+    cachedCount: 0,
+    sampler: { settings: encodeSettings(settings, { vocabularySize: 1000 }) },
+    maxTokens: GREEDY_TOKENS,
+    topCount: settings.topLogprobs,
+    stepsInFlight: 1,
+    ...overrides,
+  };
+}
+
+async function collect(tokens: AsyncGenerator<SampledToken>): Promise<SampledToken[]> {
+  const list: SampledToken[] = [];
+  for await (const token of tokens) list.push(token);
+  return list;
+}
+
+async function generateIds(model: LanguageModel, request: GenerateRequest): Promise<number[]> {
+  return (await collect(generate(model, request))).map(({ id }) => id);
+}
+
+/** Natural-log softmax in f64. */
+function logSoftmax(logits: Float32Array): number[] {
+  const largest = Math.max(...logits);
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  return Array.from(logits, (logit) => logit - largest - Math.log(total));
+}
+
+/** Demands that ranked tokens be the best ones, in order, with their log-probabilities. */
+function expectRanked(ranked: readonly { id: number; logprob: number }[], logits: Float32Array): void {
+  const expected = logSoftmax(logits);
+  const limit = 2 * TOLERANCE * Math.max(...logits.map(Math.abs));
+  const best = expected.toSorted((a, b) => b - a);
+  ranked.forEach(({ id, logprob }, rank) => {
+    expect(Math.abs(logprob - expected[id])).toBeLessThanOrEqual(limit);
+    // Where two are closer than the tolerance, either may come first.
+    expect(Math.abs(expected[id] - best[rank])).toBeLessThanOrEqual(limit);
+  });
+  expect(new Set(ranked.map(({ id }) => id)).size).toBe(ranked.length);
+}
+
+describe('generate', () => {
+  const device = useDevice();
+  const CONTEXT = 66;
+  let model: LanguageModel;
+  let text: GoldenPrompt;
+  let image: GoldenPrompt;
+  beforeAll(async () => {
+    model = await loadGoldenModel(device(), 'glm4v-b', 'q4f16_1', { context: CONTEXT, prefillChunk: 16 });
+    text = await encodeGoldenPrompt(model, inputs, 'text');
+    image = await encodeGoldenPrompt(model, inputs, 'image');
+  });
+  afterAll(() => model?.destroy());
+
+  const goldenIds = (prompt: string): number[] => [...goldens.int32(`${prompt}.greedy_ids`)];
+  const expectGreedy = async (overrides: Partial<GenerateRequest> = {}): Promise<void> =>
+    expect(await generateIds(model, toRequest(text, undefined, overrides))).toEqual(goldenIds('text'));
+
+  for (const stepsInFlight of [1, 4]) {
+    it(`gives the goldens' greedy tokens with ${stepsInFlight} steps in flight`, async () => {
+      await expectGreedy({ stepsInFlight });
+      const ids = await generateIds(model, toRequest(image, undefined, { stepsInFlight }));
+      expect(ids).toEqual(goldenIds('image'));
+    });
+  }
+
+  it('ranks the best tokens of every step by the log softmax of the logits', async () => {
+    const tokens = await collect(
+      generate(
+        model,
+        toRequest(image, { temperature: 0, logprobs: true, top_logprobs: 5 }, { stepsInFlight: 4 }),
+      ),
+    );
+    const logits = goldens.float32('image.greedy_logits');
+    expect(tokens).toHaveLength(GREEDY_TOKENS);
+    tokens.forEach(({ id, logprob, top = [] }, step) => {
+      expect(top).toHaveLength(5);
+      expect(top[0].id).toBe(id);
+      expect(top[0].logprob).toBeCloseTo(logprob, 5);
+      expectRanked(top, logits.subarray(step * 1000, (step + 1) * 1000));
+    });
+  });
+
+  it('ranks the continuations of every position of a prompt', async () => {
+    const ranked: { id: number; logprob: number }[][] = [];
+    await model.text.prefill(image.sequence, {
+      slot: 0,
+      cachedCount: 0,
+      afterChunk: async (from, to) => {
+        for (let first = 0; first < to - from; first += MAX_COLUMNS) {
+          const count = Math.min(MAX_COLUMNS, to - from - first);
+          await model.text.computeLogits(Array.from({ length: count }, (_, row) => first + row));
+          ranked.push(...(await model.ranker.rankRows(count, 3)));
+        }
+      },
+    });
+    const logits = goldens.float32('image.logits');
+    expect(ranked).toHaveLength(image.sequence.tokenIds.length);
+    ranked.forEach((row, position) => {
+      expect(row).toHaveLength(3);
+      expectRanked(row, logits.subarray(position * 1000, (position + 1) * 1000));
+    });
+  });
+
+  it('gives the same text for the same seed, with any number of steps in flight, and another for another', async () => {
+    const sample = (seed: number, stepsInFlight: number): Promise<number[]> =>
+      generateIds(model, toRequest(text, { temperature: 1, top_p: 0.95, seed }, { stepsInFlight }));
+    const first = await sample(7, 1);
+    expect(await sample(7, 4)).toEqual(first);
+    expect(await sample(8, 1)).not.toEqual(first);
+    expect(first).not.toEqual(goldenIds('text'));
+  });
+
+  it('reports the prefill chunk by chunk', async () => {
+    const progress: [number, number][] = [];
+    const chunks: [number, number][] = [];
+    await expectGreedy({
+      onPrefill: (done, total) => progress.push([done, total]),
+      afterChunk: async (from, to) => void chunks.push([from, to]),
+    });
+    expect(progress).toEqual([
+      [0, 24],
+      [16, 24],
+    ]);
+    expect(chunks).toEqual([
+      [0, 16],
+      [16, 24],
+    ]);
+  });
+
+  it('computes only what the cache does not hold', async () => {
+    await expectGreedy();
+    for (const cachedCount of [23, 9]) {
+      const chunks: [number, number][] = [];
+      await expectGreedy({ cachedCount, afterChunk: async (from, to) => void chunks.push([from, to]) });
+      expect(chunks).toEqual([[cachedCount, 24]]);
+    }
+  });
+
+  it('stops between two chunks of a prefill, and answers rightly afterwards', async () => {
+    const controller = new AbortController();
+    let chunkCount = 0;
+    const tokens = generate(
+      model,
+      toRequest(image, undefined, {
+        signal: controller.signal,
+        afterChunk: async () => {
+          if (++chunkCount === 2) controller.abort();
+        },
+      }),
+    );
+    await expect(collect(tokens)).rejects.toSatisfy(isAbortError);
+    expect(chunkCount).toBe(2);
+    await expectGreedy();
+  });
+
+  it('stops between two tokens, and answers rightly afterwards', async () => {
+    for (const stepsInFlight of [1, 4]) {
+      const controller = new AbortController();
+      const seen: number[] = [];
+      const run = async (): Promise<void> => {
+        const request = toRequest(image, undefined, { signal: controller.signal, stepsInFlight });
+        for await (const { id } of generate(model, request)) {
+          seen.push(id);
+          if (seen.length === 5) controller.abort();
+        }
+      };
+      await expect(run()).rejects.toSatisfy(isAbortError);
+      expect(seen).toEqual(goldenIds('image').slice(0, 5));
+      await expectGreedy({ stepsInFlight });
+    }
+  });
+
+  it('stops when its reader leaves, and answers rightly afterwards', async () => {
+    for await (const { id } of generate(model, toRequest(image, undefined, { stepsInFlight: 4 }))) {
+      expect(id).toBe(goldenIds('image')[0]);
+      break;
+    }
+    await expectGreedy({ stepsInFlight: 4 });
+  });
+
+  it('does nothing for a signal that was aborted before', async () => {
+    let chunkCount = 0;
+    const request = toRequest(text, undefined, {
+      signal: AbortSignal.abort(),
+      afterChunk: async () => void chunkCount++,
+    });
+    await expect(collect(generate(model, request))).rejects.toSatisfy(isAbortError);
+    expect(chunkCount).toBe(0);
+  });
+
+  it('ends where the context is full', async () => {
+    const ids = await generateIds(model, toRequest(image, undefined, { maxTokens: 1000, stepsInFlight: 4 }));
+    // The last token needs no place of its own.
+    expect(ids).toHaveLength(CONTEXT - 42 + 1);
+    expect(ids.slice(0, GREEDY_TOKENS)).toEqual(goldenIds('image'));
+  });
+
+  it('refuses a prompt that leaves no room for an answer, and answers rightly afterwards', async () => {
+    const tokenIds = Array.from({ length: CONTEXT }, (_, index) => index + 1);
+    const sequence = {
+      tokenIds,
+      positions: Uint32Array.from(tokenIds.flatMap((_, index) => [index, index, index])),
+      images: [],
+    };
+    await expect(collect(generate(model, toRequest({ sequence, ropeDelta: 0 })))).rejects.toMatchObject({
+      code: 'prompt-too-long',
+      value: CONTEXT,
+      limit: CONTEXT,
+    });
+    const shorter = { ...sequence, tokenIds: tokenIds.slice(1) };
+    expect(await generateIds(model, toRequest({ sequence: shorter, ropeDelta: 0 }))).toHaveLength(2);
+    await expectGreedy();
+  });
+});
+
+describe('generate, on other devices', () => {
+  const VARIANTS: readonly {
+    name: string;
+    request?: Partial<CompileRequest>;
+    open: () => Promise<WebGpuDevice>;
+  }[] = [
+    {
+      name: 'that bind and allocate so little that weights are cut by rows',
+      open: async () => {
+        const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
+        const { capabilities, handle } = device;
+        // No device may grant less than 128 MiB, so the smaller limits are only told to the planner.
+        const limits = { ...capabilities.limits, maxBindingBytes: 20000, maxBufferBytes: 2 ** 20 };
+        return new WebGpuDevice(handle, { ...capabilities, limits });
+      },
+    },
+    {
+      name: 'without subgroups',
+      open: () => openNodeDevice({ toggles: ['disable_workgroup_init'], withoutFeatures: ['subgroups'] }),
+    },
+    {
+      name: 'that reduce by subgroups',
+      request: { reduction: 'subgroup' },
+      open: () => openNodeDevice({ toggles: ['disable_workgroup_init'] }),
+    },
+  ];
+  for (const { name, request, open } of VARIANTS) {
+    it(`gives the goldens' greedy tokens on devices ${name}`, async () => {
+      const device = await open();
+      try {
+        const model = await loadGoldenModel(device, 'glm4v-b', 'q4f16_1', request);
+        if (name.includes('rows')) expect(model.layout.text.head.parts.length).toBeGreaterThan(5);
+        if (name.includes('without')) expect(device.capabilities.hasSubgroups).toBe(false);
+        const prompt = await encodeGoldenPrompt(model, inputs, 'image');
+        expect(await generateIds(model, toRequest(prompt))).toEqual([...goldens.int32('image.greedy_ids')]);
+      } finally {
+        device.destroy();
+      }
+    });
+  }
+
+  it('reports a device that is lost while the reader is busy, at the next token', async () => {
+    const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
+    const model = await loadGoldenModel(device, 'glm4v-b', 'q4f16_1');
+    const prompt = await encodeGoldenPrompt(model, inputs, 'text');
+    const tokens = generate(model, toRequest(prompt, undefined, { stepsInFlight: 4 }));
+    expect((await tokens.next()).done).toBe(false);
+    device.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await expect(collect(tokens)).rejects.toMatchObject({ name: 'AutoglmError', code: 'device-lost' });
+  });
+});
