@@ -6,6 +6,9 @@ const PARAGRAPH =
   'The **quick** brown fox jumps over the `lazy` dog, and a [link](https://example.com) stands here. ';
 const LONG_ANSWER = `<think>A long answer.</think><answer>${`# Part\n\n- one\n- two\n\n${PARAGRAPH.repeat(3)}\n\n`.repeat(12)}</answer>`;
 
+// Recording takes pictures of the page, which blocks it by itself.
+test.use({ trace: 'off', screenshot: 'off' });
+
 test('500 messages and 200 tokens a second', async ({ page }, testInfo) => {
   const element = await openElement(page);
   await page.evaluate(

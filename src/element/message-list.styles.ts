@@ -24,7 +24,6 @@ export const messageListStyles = css`
     display: grid;
     grid-template-columns: minmax(0, 1fr);
     align-content: start;
-    gap: var(--autoglm-space-s);
     max-inline-size: var(--autoglm-content-width);
     min-block-size: 100%;
     margin-inline: auto;
@@ -32,7 +31,8 @@ export const messageListStyles = css`
   }
 
   .turn {
-    padding: 6px;
+    /* Room for shadows and focus rings, which content-visibility cuts off at the edge. */
+    padding: 6px 10px 16px;
     /* Turns out of sight cost nothing, however long the conversation is. */
     content-visibility: auto;
     contain-intrinsic-size: auto 12rem;

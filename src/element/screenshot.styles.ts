@@ -10,7 +10,7 @@ export const screenshotStyles = css`
     overflow: hidden;
     border-radius: var(--autoglm-screenshot-radius, var(--autoglm-radius-l));
     outline: 1px solid var(--autoglm-line);
-    box-shadow: var(--autoglm-shadow);
+    box-shadow: 0 2px 10px light-dark(#0000001f, #0009);
     background: var(--autoglm-raised);
     /* Positions on a screenshot do not mirror with the text direction. */
     direction: ltr;
