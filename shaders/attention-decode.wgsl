@@ -24,10 +24,15 @@ const SCORE_HEADS = (GROUP + 1u) / 2u;
 const LANES = D4;
 const SIDE_BY_SIDE = WIDTH / LANES;
 const OUTPUT_HEADS = (GROUP + SIDE_BY_SIDE - 1u) / SIDE_BY_SIDE;
+// Loads that are in flight together: one at a time, the way to memory would be most of the kernel's time.
+const KEY_BATCH = select(1u, 4u, D4 % 4u == 0u);
+const VALUE_BATCH = 8u;
 
 var<workgroup> q_shared: array<vec4f, GROUP * D4>;
 var<workgroup> shares: array<f32, GROUP * TILE>;
 var<workgroup> decays: array<f32, GROUP>;
+// Of a head's softmax, which PARTS invocations share.
+var<workgroup> parts: array<f32, GROUP * PARTS>;
 
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
@@ -50,6 +55,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let cache = (row.slot * KV + kv_head) * CONTEXT * D4;
   let lane = index % LANES;
   let beside = index / LANES;
+  let part_head = index / PARTS;
+  let part = index % PARTS;
   var sums: array<vec4f, OUTPUT_HEADS>;
   var best = MASKED;
   var total = 0f;
@@ -58,11 +65,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     // Explicit: some drivers do not clear a variable again that is declared inside a loop.
     var products = array<f32, SCORE_HEADS>();
     if (key < end_key) {
-      for (var d = 0u; d < D4; d++) {
-        let key_value = unpack_quad(keys[cache + key * D4 + d]);
+      for (var d = 0u; d < D4; d += KEY_BATCH) {
+        var batch: array<vec4f, KEY_BATCH>;
+        for (var j = 0u; j < KEY_BATCH; j++) {
+          batch[j] = unpack_quad(keys[cache + key * D4 + d + j]);
+        }
         for (var i = 0u; i < SCORE_HEADS; i++) {
           let head = min(index / TILE + i * 2u, GROUP - 1u);
-          products[i] += dot(q_shared[head * D4 + d], key_value);
+          for (var j = 0u; j < KEY_BATCH; j++) {
+            products[i] += dot(q_shared[head * D4 + d + j], batch[j]);
+          }
         }
       }
     }
@@ -73,17 +85,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       }
     }
     workgroupBarrier();
-    if (index < GROUP) {
-      var new_best = best;
-      for (var j = 0u; j < TILE; j++) {
-        new_best = max(new_best, shares[index * TILE + j]);
+    var new_best = best;
+    if (index < GROUP * PARTS) {
+      for (var j = part; j < TILE; j += PARTS) {
+        new_best = max(new_best, shares[part_head * TILE + j]);
       }
-      decays[index] = exp(best - new_best);
+      parts[index] = new_best;
+    }
+    workgroupBarrier();
+    if (index < GROUP * PARTS) {
+      for (var i = 0u; i < PARTS; i++) {
+        new_best = max(new_best, parts[part_head * PARTS + i]);
+      }
+      let decay = exp(best - new_best);
+      decays[part_head] = decay;
       best = new_best;
-      total *= decays[index];
-      for (var j = 0u; j < TILE; j++) {
-        let share = exp(shares[index * TILE + j] - best);
-        shares[index * TILE + j] = share;
+      total *= decay;
+      for (var j = part; j < TILE; j += PARTS) {
+        let share = exp(shares[part_head * TILE + j] - best);
+        shares[part_head * TILE + j] = share;
         total += share;
       }
     }
@@ -91,17 +111,32 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < OUTPUT_HEADS; i++) {
       sums[i] *= decays[min(beside + i * SIDE_BY_SIDE, GROUP - 1u)];
     }
-    for (var j = 0u; j < min(TILE, end_key - tile); j++) {
-      let value = unpack_quad(values[cache + (tile + j) * D4 + lane]);
+    for (var first = 0u; first < min(TILE, end_key - tile); first += VALUE_BATCH) {
+      var batch: array<vec4f, VALUE_BATCH>;
+      for (var j = 0u; j < VALUE_BATCH; j++) {
+        // Keys past the end have a share of 0; the last one is read in their place.
+        batch[j] = unpack_quad(values[cache + min(tile + first + j, end_key - 1u) * D4 + lane]);
+      }
       for (var i = 0u; i < OUTPUT_HEADS; i++) {
-        sums[i] += shares[min(beside + i * SIDE_BY_SIDE, GROUP - 1u) * TILE + j] * value;
+        let head = min(beside + i * SIDE_BY_SIDE, GROUP - 1u);
+        for (var j = 0u; j < VALUE_BATCH; j++) {
+          sums[i] += shares[head * TILE + first + j] * batch[j];
+        }
       }
     }
     workgroupBarrier();
   }
 
-  if (index < GROUP) {
-    partial_stats[(first_head + index) * SPLITS + split] = vec2f(best, total);
+  if (index < GROUP * PARTS) {
+    parts[index] = total;
+  }
+  workgroupBarrier();
+  if (index < GROUP * PARTS && part == 0u) {
+    var whole = 0f;
+    for (var i = 0u; i < PARTS; i++) {
+      whole += parts[part_head * PARTS + i];
+    }
+    partial_stats[(first_head + part_head) * SPLITS + split] = vec2f(best, whole);
   }
   for (var i = 0u; i < OUTPUT_HEADS; i++) {
     let head = beside + i * SIDE_BY_SIDE;

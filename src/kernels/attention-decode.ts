@@ -5,6 +5,9 @@ import type { Int8Activations } from './int8-activations.ts';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
+/** Invocations of a workgroup; fixed in the shader. */
+const WIDTH = 64;
+
 /** What `attentionDecode` computes with; shapes in brackets. */
 export interface AttentionDecodeOptions {
   readonly label: string;
@@ -55,10 +58,15 @@ function splitAttention(options: Omit<AttentionDecodeOptions, 'output'>): Kernel
       shader: 'attention-decode',
       source,
       preludes: [ROW, KEYS_PER_SPLIT, cachePrelude(cacheFormat)],
-      shape: { D4: D / 4, GROUP: H / KV },
+      shape: { D4: D / 4, GROUP: H / KV, PARTS: softmaxParts(H / KV) },
       constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5, SPLITS: splits },
     },
     bindings: { q, keys, values, rows, partial_output: partialOutput, partial_stats: partialStats },
     grid: [splits, KV, columns],
   };
+}
+
+/** Invocations that share one head's softmax over a tile of 32 keys: a power of two. */
+function softmaxParts(group: number): number {
+  return Math.max(1, Math.min(32, 2 ** Math.floor(Math.log2(WIDTH / group))));
 }
