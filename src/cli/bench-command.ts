@@ -14,6 +14,7 @@ interface BenchFlags extends LoadFlags {
   readonly outputTokens: number;
   readonly batch: readonly number[];
   readonly repeats: number;
+  readonly cachedTokens?: number;
   readonly layers?: number;
   readonly vision?: boolean;
   readonly profile?: boolean;
@@ -45,6 +46,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     .option('--output-tokens <n>', 'tokens of the answer', parseCount, 256)
     .option('--batch <n,..>', 'sequences decoded together', parseCounts, [1])
     .option('--repeats <n>', 'runs whose median counts', parseCount, 3)
+    .option('--cached-tokens <n>', 'decode behind so many tokens without computing them', parseCount)
     .option('--layers <n>', `decoder layers of ${SYNTHETIC_9B}; 40`, parseCount)
     .option('--vision', 'encode a 1080x2400 screenshot as well')
     .option('--profile', 'time each kernel of a decode step')
@@ -53,14 +55,14 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     const startedAt = performance.now();
     const model = await load(name, flags, terminal);
     const loadMs = performance.now() - startedAt;
-    const { promptTokens, outputTokens, batch: batches, repeats } = flags;
+    const { promptTokens, outputTokens, batch: batches, repeats, cachedTokens } = flags;
     const report: BenchReport = {
       device: 'webgpu',
       adapter: describeAdapter(model.device.capabilities),
       toggles: flags.dawnToggle ?? [],
       model: name,
       loadMs,
-      rows: await benchModel(model, { promptTokens, outputTokens, batches, repeats }),
+      rows: await benchModel(model, { promptTokens, outputTokens, batches, repeats, cachedTokens }),
       ...(flags.vision && { screenshotMs: await benchVision(model, { ...SCREENSHOT, repeats }) }),
       ...(flags.profile && { profile: await profileDecode(model, batches[0] ?? 1) }),
     };
@@ -70,7 +72,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
 }
 
 async function load(name: string, flags: BenchFlags, terminal: Terminal): Promise<LanguageModel> {
-  const context = flags.context ?? flags.promptTokens + flags.outputTokens + 1;
+  const context = flags.context ?? (flags.cachedTokens ?? flags.promptTokens) + flags.outputTokens + 1;
   const slots = Math.max(...flags.batch);
   const device = { toggles: flags.dawnToggle ?? [], withoutFeatures: flags.withoutFeature ?? [] };
   if (name !== SYNTHETIC_9B) {

@@ -12,6 +12,11 @@ export interface BenchOptions {
   readonly outputTokens: number;
   /** Sequences decoded together: one row for each. */
   readonly batches: readonly number[];
+  /**
+   * Decode as if so many tokens were in the cache, without computing them: the cost of attention does not depend on
+   * what the cache holds. Prefill is then not measured.
+   */
+  readonly cachedTokens?: number | undefined;
   /** Runs whose median is reported, after one that is not counted. */
   readonly repeats: number;
 }
@@ -75,18 +80,18 @@ interface Run {
 }
 
 async function measureRun(model: LanguageModel, batch: number, options: BenchOptions): Promise<Run> {
-  const { promptTokens, outputTokens } = options;
+  const { promptTokens, outputTokens, cachedTokens } = options;
   const { text, sampler, device } = model;
   const recordDecode = await text.prepareDecode(batch);
   const recordSample = await sampler.prepareSample(batch);
   await startSequences(model, batch);
   const startedAt = performance.now();
-  for (let slot = 0; slot < batch; slot++) {
+  for (let slot = 0; slot < batch && cachedTokens === undefined; slot++) {
     await text.prefill(randomSequence(model, promptTokens, slot), { slot, cachedCount: 0 });
   }
   const prefilledAt = performance.now();
   for (let slot = 0; slot < batch; slot++) {
-    const place = promptTokens - 1;
+    const place = (cachedTokens ?? promptTokens) - 1;
     text.writeDecodeRow(slot, {
       position: [place, place, place],
       token: 0,
