@@ -1,11 +1,12 @@
 // Patch embedding folded for still images: both frames are equal, so their weights can be added.
-// source [C, IN, FRAMES, AREA] to folded [C, PADDED] f32, zero beyond IN * AREA.
+// source [rows, IN, FRAMES, AREA] to rows FIRST_ROW... of folded [C, PADDED] f32, zero beyond IN * AREA.
 
 override K: u32;
 override IN: u32;
 override FRAMES: u32;
 override AREA: u32;
 override PADDED: u32;
+override FIRST_ROW: u32;
 
 @group(0) @binding(3) var<storage, read_write> folded: array<f32>;
 
@@ -25,5 +26,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       sum += source_value(id.y, (channel * FRAMES + frame) * AREA + id.x % AREA);
     }
   }
-  folded[id.y * PADDED + id.x] = sum;
+  folded[(FIRST_ROW + id.y) * PADDED + id.x] = sum;
 }

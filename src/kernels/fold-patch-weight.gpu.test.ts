@@ -11,13 +11,23 @@ describe('FoldPatchWeight', () => {
     { C: 5, inChannels: 3, patchSize: 14, temporalPatchSize: 2, paddedK: 592, format: 'f16' },
     { C: 3, inChannels: 3, patchSize: 4, temporalPatchSize: 4, paddedK: 64, format: 'q4' },
     { C: 2, inChannels: 2, patchSize: 8, temporalPatchSize: 1, paddedK: 128, format: 'q8' },
+    {
+      C: 7,
+      inChannels: 3,
+      patchSize: 4,
+      temporalPatchSize: 2,
+      paddedK: 48,
+      format: 'f16',
+      partRows: [4, 2, 1],
+    },
   ] as const;
-  for (const { C, inChannels, patchSize, temporalPatchSize, paddedK, format } of cases) {
+  for (const { C, inChannels, patchSize, temporalPatchSize, paddedK, format, ...parts } of cases) {
     const shape = `${C}x${inChannels}x${temporalPatchSize}x${patchSize}x${patchSize}`;
-    it(`matches the reference for ${shape} ${format}, rows of ${paddedK}`, async () => {
+    const { partRows = [C] } = parts as { partRows?: readonly number[] };
+    it(`matches the reference for ${shape} ${format}, rows of ${paddedK}, in ${partRows.length} parts`, async () => {
       const area = patchSize ** 2;
       const K = inChannels * temporalPatchSize * area;
-      const source = packMatrix('source', { N: C, K, format, seed: 1 });
+      const source = packMatrix('source', { N: C, K, format, seed: 1, partRows });
       const sizes = { inChannels, temporalPatchSize, patchSize, paddedK };
       const call = foldPatchWeight({ label: 'test', ...sizes, source: source.matrix, folded: ref('folded') });
       const folded = new Float32Array(C * paddedK).fill(NaN);

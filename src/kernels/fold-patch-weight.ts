@@ -12,16 +12,16 @@ export interface FoldPatchWeightOptions {
   readonly patchSize: number;
   /** Row length of the result: `inChannels * patchSize^2` rounded up to a unit of K. */
   readonly paddedK: number;
-  /** [C, inChannels * temporalPatchSize * patchSize^2], in one part */
+  /** [C, inChannels * temporalPatchSize * patchSize^2] */
   readonly source: WeightMatrix;
   /** [C, paddedK] f32 */
   readonly folded: BufferRef;
 }
 
 /** Adds up the frames of the patch embedding's weight, for still images; run once at load. */
-export function foldPatchWeight(options: FoldPatchWeightOptions): KernelCall {
+export function foldPatchWeight(options: FoldPatchWeightOptions): KernelCall[] {
   const { label, inChannels, temporalPatchSize, patchSize, paddedK, source: matrix, folded } = options;
-  return {
+  return matrix.parts.map((part) => ({
     label,
     program: {
       shader: 'fold-patch-weight',
@@ -33,9 +33,10 @@ export function foldPatchWeight(options: FoldPatchWeightOptions): KernelCall {
         FRAMES: temporalPatchSize,
         AREA: patchSize * patchSize,
         PADDED: paddedK,
+        FIRST_ROW: part.firstRow,
       },
     },
-    bindings: { ...weightBindings(matrix.parts[0]), folded },
-    grid: [ceilDivide(paddedK, 64), matrix.N, 1],
-  };
+    bindings: { ...weightBindings(part), folded },
+    grid: [ceilDivide(paddedK, 64), part.rowCount, 1],
+  }));
 }

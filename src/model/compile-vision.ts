@@ -64,7 +64,7 @@ export function compilePatchFold(config: ModelConfig, weights: VisionWeights): P
   const builder = new PlanBuilder('fold patch embedding');
   const paddedK = paddedPatchLength(vision);
   builder.add(
-    foldPatchWeight({
+    ...foldPatchWeight({
       label: 'fold',
       ...vision,
       paddedK,
