@@ -6,9 +6,12 @@ import { WebGpuDevice } from './webgpu-device.ts';
 export interface OpenOptions {
   /** Default: `navigator.gpu`. Node passes Dawn's. */
   readonly gpu?: GPU | undefined;
-  /** Features to leave out although the adapter has them; for tests and for measuring variants. */
+  /** Features to leave out although the adapter has them, with what needs them; for tests and for measuring variants. */
   readonly withoutFeatures?: readonly string[];
-  /** Limits to stay below although the adapter grants more; for tests of weak devices. */
+  /**
+   * Limits to stay below although the adapter grants more; for tests of weak devices. No device grants less than
+   * WebGPU's defaults: a cap below them is kept by what plans with the report.
+   */
   readonly limitCaps?: Partial<Record<LimitName, number>>;
 }
 
@@ -32,6 +35,12 @@ const FEATURES = [
   'subgroup-size-control',
 ] as const;
 
+/** Features that a device grants only together with another: asking for one turns the other on. */
+const NEEDED_FEATURE: Readonly<Partial<Record<string, string>>> = {
+  'subgroup-size-control': 'subgroups',
+  'chromium-experimental-subgroup-matrix': 'subgroups',
+};
+
 /** Adapter requests may come back empty for a moment in a headless page's first half second. */
 const RETRY_DELAYS_MS = [0, 500, 1500] as const;
 
@@ -48,16 +57,20 @@ export async function openWebGpuDevice(options: OpenOptions = {}): Promise<WebGp
     });
   }
   const adapter = await requestAdapter(gpu);
+  const { withoutFeatures = [], limitCaps = {} } = options;
   const requiredFeatures = FEATURES.filter(
-    (name) => adapter.features.has(name) && !options.withoutFeatures?.includes(name),
+    (name) =>
+      adapter.features.has(name) &&
+      !withoutFeatures.includes(name) &&
+      !withoutFeatures.includes(NEEDED_FEATURE[name] ?? ''),
   ) as GPUFeatureName[];
   const requiredLimits: Record<string, number> = {};
   for (const name of LIMITS) {
-    requiredLimits[name] = Math.min(adapter.limits[name] as number, options.limitCaps?.[name] ?? Infinity);
+    requiredLimits[name] = Math.min(adapter.limits[name] as number, limitCaps[name] ?? Infinity);
   }
   const device = await adapter.requestDevice({ label: 'autoglm', requiredFeatures, requiredLimits });
   const int8Dot = gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product');
-  return new WebGpuDevice(device, readCapabilities(adapter, device, int8Dot));
+  return new WebGpuDevice(device, readCapabilities(adapter, device, { int8Dot, limitCaps }));
 }
 
 async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
@@ -77,8 +90,13 @@ async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
   );
 }
 
-function readCapabilities(adapter: GPUAdapter, device: GPUDevice, hasInt8Dot: boolean): Capabilities {
+function readCapabilities(
+  adapter: GPUAdapter,
+  device: GPUDevice,
+  { int8Dot: hasInt8Dot, limitCaps }: { int8Dot: boolean; limitCaps: NonNullable<OpenOptions['limitCaps']> },
+): Capabilities {
   const { limits, features } = device;
+  const limit = (name: LimitName): number => Math.min(limits[name], limitCaps[name] ?? Infinity);
   const { vendor, architecture, device: deviceName, description } = adapter.info;
   const info = adapter.info as GPUAdapterInfo & { isFallbackAdapter?: boolean };
   const has = (name: string): boolean => features.has(name as GPUFeatureName);
@@ -88,11 +106,11 @@ function readCapabilities(adapter: GPUAdapter, device: GPUDevice, hasInt8Dot: bo
       info.isFallbackAdapter === true ||
       /swiftshader|llvmpipe|basic render/i.test(`${architecture} ${description}`),
     limits: {
-      maxBufferBytes: limits.maxBufferSize,
-      maxBindingBytes: limits.maxStorageBufferBindingSize,
-      maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
-      maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
-      maxWorkgroupInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxBufferBytes: limit('maxBufferSize'),
+      maxBindingBytes: limit('maxStorageBufferBindingSize'),
+      maxStorageBuffers: limit('maxStorageBuffersPerShaderStage'),
+      maxWorkgroupStorageBytes: limit('maxComputeWorkgroupStorageSize'),
+      maxWorkgroupInvocations: limit('maxComputeInvocationsPerWorkgroup'),
       maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       bindingAlignment: limits.minStorageBufferOffsetAlignment,
     },

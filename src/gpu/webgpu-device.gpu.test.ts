@@ -85,3 +85,33 @@ describe('WebGpuDevice', () => {
     });
   });
 });
+
+describe('openNodeDevice', () => {
+  it('leaves out a feature together with those that would bring it back', async () => {
+    const device = await openNodeDevice({ withoutFeatures: ['subgroups'] });
+    expect(device.capabilities.hasSubgroups).toBe(false);
+    expect([...device.handle.features].filter((name) => name.includes('subgroup'))).toEqual([]);
+    device.destroy();
+  });
+
+  it('reports limits no higher than asked for, even below what every device grants', async () => {
+    const device = await openNodeDevice({
+      limitCaps: {
+        maxBufferSize: 4096,
+        maxStorageBufferBindingSize: 1024,
+        maxStorageBuffersPerShaderStage: 8,
+        maxComputeWorkgroupStorageSize: 16384,
+      },
+    });
+    expect(device.capabilities.limits).toMatchObject({
+      maxBufferBytes: 4096,
+      maxBindingBytes: 1024,
+      maxStorageBuffers: 8,
+      maxWorkgroupStorageBytes: 16384,
+    });
+    await expect(
+      device.createBuffer({ label: 'large', byteLength: 4100, usage: 'storage' }),
+    ).rejects.toMatchObject({ code: 'limit-exceeded', value: 4100, limit: 4096 });
+    device.destroy();
+  });
+});
