@@ -5,7 +5,10 @@
 @group(0) @binding(6) var<storage, read_write> codes: array<vec2u>;
 @group(0) @binding(7) var<storage, read_write> totals: array<vec2f>;
 
-var<workgroup> emit_largest: array<f32, WORKGROUP>;
+// Bits of 2^-116, as in emit-int8.wgsl.
+const SMALLEST = 0x05800000u;
+
+var<workgroup> emit_largest: array<u32, WORKGROUP>;
 var<workgroup> emit_sums: array<f32, WORKGROUP>;
 var<workgroup> emit_digits: array<vec2u, WORKGROUP>;
 
@@ -20,16 +23,17 @@ fn odd_bytes(a: u32, b: u32) -> u32 {
 
 // Writes the invocation's four values, number `quad` of all rows together; `quad % 8` equals `index % 8`.
 fn emit_quad(quad: u32, value: vec4f, index: u32, is_valid: bool) {
-  let magnitudes = abs(value);
+  // By their bits, so that a NaN is the largest: see emit-int8.wgsl.
+  let magnitudes = bitcast<vec4u>(value) & vec4u(0x7fffffffu);
   emit_largest[index] = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
   workgroupBarrier();
   let first = index & ~7u;
-  var largest = 0f;
+  var largest = SMALLEST;
   for (var i = 0u; i < 8u; i++) {
     largest = max(largest, emit_largest[first + i]);
   }
-  let scale = largest / 127.0;
-  let scaled = value * select(0.0, 1.0 / scale, scale > 0.0);
+  let scale = bitcast<f32>(largest) / 127.0;
+  let scaled = value * (1.0 / scale);
   let high = clamp(round(scaled), vec4f(-127), vec4f(127));
   let low = clamp(round((scaled - high) * 254.0), vec4f(-127), vec4f(127));
   emit_digits[index] = vec2u(pack4xI8(vec4i(high)), pack4xI8(vec4i(low)));

@@ -8,17 +8,22 @@
 @group(0) @binding(6) var<storage, read_write> codes: array<vec4u>;
 @group(0) @binding(7) var<storage, read_write> totals: array<vec2f>;
 
+// Bits of 2^-116. Smaller magnitudes count as this one: 1 / scale must stay finite.
+const SMALLEST = 0x05800000u;
+
 fn pack_even(a: vec4i, b: vec4i) -> u32 { return pack4xI8(vec4i(a.x, a.z, b.x, b.z)); }
 fn pack_odd(a: vec4i, b: vec4i) -> u32 { return pack4xI8(vec4i(a.y, a.w, b.y, b.w)); }
 
 // Writes group number `group` (counted over all rows) from its 32 values.
 fn emit_group(group: u32, values: array<vec4f, 8>) {
-  var largest = vec4f(0);
+  // By their bits, which order as the magnitudes do: a NaN is then the largest and makes the scale, and with it every
+  // product, NaN, where max() of floats may drop it and so hide damaged weights.
+  var largest = vec4u(SMALLEST);
   for (var i = 0u; i < 8u; i++) {
-    largest = max(largest, abs(values[i]));
+    largest = max(largest, bitcast<vec4u>(values[i]) & vec4u(0x7fffffffu));
   }
-  let scale = max(max(largest.x, largest.y), max(largest.z, largest.w)) / 127.0;
-  let inverse = select(0.0, 1.0 / scale, scale > 0.0);
+  let scale = bitcast<f32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) / 127.0;
+  let inverse = 1.0 / scale;
   var high: array<vec4i, 8>;
   var low: array<vec4i, 8>;
   var sum = vec4f(0);

@@ -45,7 +45,12 @@ fn store_pair(column: u32, place: u32, product: vec2f) {
   }
 }
 
+// Y_OFFSET and N are even: parts of the weight are cut between pairs.
 fn store4(column: u32, n: u32, products: vec4f) {
-  store_pair(column, (Y_OFFSET + n) / 2u, products.xy);
-  store_pair(column, (Y_OFFSET + n) / 2u + 1u, products.zw);
+  let place = (Y_OFFSET + n) / 2u;
+  store_pair(column, place, products.xy);
+  // The second pair may lie past the part's end, in the next part or in another slot of the cache.
+  if (n + 2u < N) {
+    store_pair(column, place + 1u, products.zw);
+  }
 }

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { reflectBindings } from '../gpu/shader-source.ts';
 import { encodeRows, encodeStep, type Row, type Step } from '../model/step.ts';
+import { ROPE_QKV_STORAGE_BUFFERS } from './matvec-int8.ts';
 
 const SHADERS = new URL('../../shaders/', import.meta.url);
 const PRELUDES = new URL('preludes/', SHADERS);
@@ -11,8 +12,14 @@ const KERNELS = new URL('./', import.meta.url);
 /** What every WebGPU device grants to a shader. */
 const MAX_STORAGE_BUFFERS = 8;
 
-/** Preludes of faster variants, which are chosen only where the device grants the storage buffers that they need. */
-const BEYOND_BASE = new Set(['store4-rope']);
+/**
+ * Variants that bind more on purpose: a shader with a prelude that the compiler only takes where the device's limit
+ * allows it (`fusesRope` of `src/model/compile-options.ts`). Nothing else may pass `MAX_STORAGE_BUFFERS`.
+ */
+const WIDE_VARIANTS = [
+  // The qkv product with bias, M-RoPE and the append to the cache in one dispatch.
+  { shader: 'matvec-int8', prelude: 'store4-rope', storageBuffers: ROPE_QKV_STORAGE_BUFFERS },
+] as const;
 
 /** Kernels that only finish another one's work, and share its twin and its parity test. */
 const FINISHERS: Readonly<Record<string, string>> = { 'merge-logprobs': 'top-logprobs' };
@@ -29,6 +36,10 @@ function listNames(folder: URL, ending: string): string[] {
     .map((file) => basename(file, ending));
 }
 
+function readShader(name: string): string {
+  return readFileSync(new URL(`${name}.wgsl`, SHADERS), 'utf8');
+}
+
 /** Functions and types that a WGSL text declares: what a shader takes from a prelude. */
 function definitionsOf(text: string): string[] {
   return [...text.matchAll(/^(?:fn|struct|alias)\s+(\w+)/gm)].map(([, name]) => name);
@@ -40,15 +51,14 @@ function storageCount(text: string): number {
 
 /**
  * Storage buffers that a shader can come to with its preludes. A prelude counts when the text uses a name that
- * it defines; of preludes that define the same name, only one can be there, and the largest counts.
+ * it defines; of preludes that define the same name, only one can be there, and the largest counts. Those that
+ * are `taken` are left out.
  */
 function largestStorageCount(text: string, taken: ReadonlySet<string> = new Set()): number {
   const words = new Set(text.replaceAll(/\/\/.*/g, '').match(/\w+/g));
   for (const own of definitionsOf(text)) words.delete(own);
   const used = preludes.filter(({ name, definitions }) => {
-    return (
-      !taken.has(name) && !BEYOND_BASE.has(name) && definitions.some((definition) => words.has(definition))
-    );
+    return !taken.has(name) && definitions.some((definition) => words.has(definition));
   });
   let count = storageCount(text);
   const counted = new Set(taken);
@@ -84,11 +94,21 @@ describe('Shader files', () => {
   });
 
   it.each(shaders)(`%s needs at most ${MAX_STORAGE_BUFFERS} storage buffers in any base variant`, (name) => {
-    const text = readFileSync(new URL(`${name}.wgsl`, SHADERS), 'utf8');
-    const count = largestStorageCount(text);
+    const wide = WIDE_VARIANTS.filter(({ shader }) => shader === name).map(({ prelude }) => prelude);
+    const count = largestStorageCount(readShader(name), new Set(wide));
     expect(count).toBeGreaterThan(0);
     expect(count).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
   });
+
+  it.each(WIDE_VARIANTS)(
+    '$shader with $prelude needs the $storageBuffers storage buffers that the compiler asks for',
+    ({ shader, prelude, storageBuffers }) => {
+      expect(preludes.map(({ name }) => name)).toContain(prelude);
+      expect(largestStorageCount(readShader(shader))).toBe(storageBuffers);
+      // Otherwise it does not belong in the table.
+      expect(storageBuffers).toBeGreaterThan(MAX_STORAGE_BUFFERS);
+    },
+  );
 
   it('count the largest of several preludes that stand for each other', () => {
     // A quantised weight and its scale; y and the bias.

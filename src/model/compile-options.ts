@@ -1,4 +1,4 @@
-import type { Capabilities } from '../gpu/capabilities.ts';
+import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import type { CacheFormat, Reduction } from '../kernels/kernel.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 
@@ -56,9 +56,18 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
     products: isSoftware ? 'direct' : 'shared',
-    rowWorkgroup: isSoftware ? 32 : Math.min(1024, limits.maxWorkgroupInvocations),
+    rowWorkgroup: isSoftware ? 32 : largestRowWorkgroup(limits),
     matvecWorkgroup: isSoftware ? 16 : 128,
     sampleWorkgroup: isSoftware ? 64 : 256,
     splits: isSoftware ? 4 : 64,
   };
+}
+
+/** Bytes of workgroup memory that an invocation takes which sums a row and rounds it to int8 digits. */
+const ROW_BYTES_AN_INVOCATION = 32;
+
+/** The power of two, because reductions halve a workgroup, that the device grants; at most 1024. */
+function largestRowWorkgroup({ maxWorkgroupInvocations, maxWorkgroupStorageBytes }: DeviceLimits): number {
+  const most = Math.min(1024, maxWorkgroupInvocations, maxWorkgroupStorageBytes / ROW_BYTES_AN_INVOCATION);
+  return 2 ** Math.floor(Math.log2(most));
 }
