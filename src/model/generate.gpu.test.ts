@@ -1,8 +1,7 @@
 /** Generation by `generate`: the device feeds itself, the host reads late. Against the goldens' greedy answers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
-import { WebGpuDevice } from '../gpu/webgpu-device.ts';
-import { openNodeDevice } from '../gpu/webgpu-node.ts';
+import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { useDevice } from '../kernels/parity.test-support.ts';
 import { encodeSettings } from '../sampling/encode-settings.ts';
 import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
@@ -259,34 +258,27 @@ describe('generate, on other devices', () => {
   const VARIANTS: readonly {
     name: string;
     request?: Partial<CompileRequest>;
-    open: () => Promise<WebGpuDevice>;
+    options?: NodeOpenOptions;
   }[] = [
     {
       name: 'that bind and allocate so little that weights are cut by rows',
-      open: async () => {
-        const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
-        const { capabilities, handle } = device;
-        // No device may grant less than 128 MiB, so the smaller limits are only told to the planner.
-        const limits = { ...capabilities.limits, maxBindingBytes: 20000, maxBufferBytes: 2 ** 20 };
-        return new WebGpuDevice(handle, { ...capabilities, limits });
-      },
+      options: { limitCaps: { maxStorageBufferBindingSize: 60000, maxBufferSize: 2 ** 20 } },
     },
     {
       name: 'without subgroups',
-      open: () => openNodeDevice({ toggles: ['disable_workgroup_init'], withoutFeatures: ['subgroups'] }),
+      options: { withoutFeatures: ['subgroups'] },
     },
     {
       name: 'that reduce by subgroups',
       request: { reduction: 'subgroup' },
-      open: () => openNodeDevice({ toggles: ['disable_workgroup_init'] }),
     },
   ];
-  for (const { name, request, open } of VARIANTS) {
+  for (const { name, request, options } of VARIANTS) {
     it(`gives the goldens' greedy tokens on devices ${name}`, async () => {
-      const device = await open();
+      const device = await openNodeDevice({ toggles: ['disable_workgroup_init'], ...options });
       try {
         const model = await loadGoldenModel(device, 'glm4v-b', 'q4f16_1', request);
-        if (name.includes('rows')) expect(model.layout.text.head.parts.length).toBeGreaterThan(5);
+        if (name.includes('rows')) expect(model.layout.text.head.parts).toHaveLength(3);
         if (name.includes('without')) expect(device.capabilities.hasSubgroups).toBe(false);
         const prompt = await encodeGoldenPrompt(model, inputs, 'image');
         expect(await generateIds(model, toRequest(prompt))).toEqual([...goldens.int32('image.greedy_ids')]);
@@ -296,7 +288,7 @@ describe('generate, on other devices', () => {
     });
   }
 
-  it('reports a device that is lost while the reader is busy, at the next token', async () => {
+  it('reports a device that went away while the reader was busy, at the next token', async () => {
     const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
     const model = await loadGoldenModel(device, 'glm4v-b', 'q4f16_1');
     const prompt = await encodeGoldenPrompt(model, inputs, 'text');
@@ -304,6 +296,7 @@ describe('generate, on other devices', () => {
     expect((await tokens.next()).done).toBe(false);
     device.destroy();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    await expect(collect(tokens)).rejects.toMatchObject({ name: 'AutoglmError', code: 'device-lost' });
+    // Tokens that were read before are still given; then the fault.
+    await expect(collect(tokens)).rejects.toMatchObject({ name: 'AutoglmError', code: 'engine-unloaded' });
   });
 });
