@@ -42,14 +42,17 @@ test('plain text is answered in words', async ({ page }) => {
   await expect(chat.locator('autoglm-assistant-message autoglm-markdown')).toContainText(/\w+/);
 });
 
-test('stop works in prefill and in decode, and the next answer comes', async ({ page }) => {
+test('stop works in prefill and in decode, and the next answer comes', async ({ page }, testInfo) => {
   const chat = await openChat(page);
-  const stop = chat.getByRole('button', { name: 'Stop', exact: true });
-
+  const isSoftware = testInfo.project.name.startsWith('software');
+  // A real GPU is done before a person could click, so there the page stops a frame after it has sent.
+  if (!isSoftware) await page.evaluate(stopNextTurnAfterAFrame);
   await attach(page, CASE.image);
   await send(chat, CASE.task);
-  await expect(chat.getByText('Looking at the screenshot…')).toBeVisible();
-  await stop.click();
+  if (isSoftware) {
+    await expect(chat.getByText('Looking at the screenshot…')).toBeVisible();
+    await chat.getByRole('button', { name: 'Stop', exact: true }).click();
+  }
   await expect(chat.getByText('Stopped.', { exact: true })).toBeVisible();
 
   await page.evaluate(() => {
@@ -78,6 +81,14 @@ test('a reload keeps the conversation and answers again', async ({ page }) => {
   await chat.getByRole('button', { name: 'New chat' }).click();
   await expectInsideBox(await askCase(page, chat));
 });
+
+/** Runs in the page. */
+function stopNextTurnAfterAFrame(): void {
+  const element = document.querySelector('autoglm-chat');
+  element?.addEventListener('autoglm-message', () => requestAnimationFrame(() => element.stop()), {
+    once: true,
+  });
+}
 
 async function openChat(page: Page): Promise<Locator> {
   await page.goto('/?locale=en');

@@ -41,6 +41,24 @@ export class AutoglmLoadPanel extends LitElement {
   /** A line instead of a panel: used above a conversation that is already there. */
   @property({ type: Boolean, reflect: true }) compact = false;
 
+  #clock: ReturnType<typeof setInterval> | undefined;
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.#clock);
+    this.#clock = undefined;
+  }
+
+  /** The time so far goes on while no progress comes. */
+  protected override updated(): void {
+    const isLoading = this.state.kind === 'loading' && this.isConnected;
+    if (isLoading) this.#clock ??= setInterval(() => this.requestUpdate(), 1000);
+    else {
+      clearInterval(this.#clock);
+      this.#clock = undefined;
+    }
+  }
+
   override render(): TemplateResult {
     return html`<section class="panel" part="panel">${this.#renderState()}</section>`;
   }
@@ -82,10 +100,11 @@ export class AutoglmLoadPanel extends LitElement {
     const { words } = this;
     const { phase = 'checking', loadedBytes = 0, totalBytes = 0, bytesPerSecond = 0 } = progress ?? {};
     const share = totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
+    const isTransfer = phase !== 'compiling' && phase !== 'ready';
     const title =
-      totalBytes > 0
+      totalBytes > 0 && isTransfer
         ? words.say('bytesOf', { done: words.bytes(loadedBytes), total: words.bytes(totalBytes) })
-        : words.say('preparing');
+        : words.say(isTransfer ? 'preparing' : 'almostReady');
     const label = STEPS.find((step) => step.phase === phase)?.label ?? 'phaseCompiling';
     return html`<h2 class="figures">${title}</h2>
       <div

@@ -115,6 +115,7 @@ export const EN = {
   modelName: 'Model',
   downloadSize: 'Download, kept in this browser',
   preparing: 'Getting ready…',
+  almostReady: 'Almost ready…',
   bytesOf: '{done} of {total}',
   perSecond: '{amount}/s',
   timeLeft: '{time} left',

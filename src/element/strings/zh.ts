@@ -109,6 +109,7 @@ export const ZH: Readonly<Record<StringKey, string>> = {
   modelName: '模型',
   downloadSize: '下载大小，保存在此浏览器中',
   preparing: '正在准备…',
+  almostReady: '马上就好…',
   bytesOf: '{done} / {total}',
   perSecond: '{amount}/秒',
   timeLeft: '还剩 {time}',
