@@ -94,7 +94,7 @@ function describe({ adapter, model, loadMs, rows, screenshotMs, profile }: Bench
     ...rows.map(
       (row) =>
         `batch ${row.batch}: ${row.decodeTokensPerSecond.toFixed(1)} tok/s decode, ` +
-        `${row.effectiveGBps.toFixed(0)} GB/s, ${row.dispatchesPerToken} dispatches a token, ` +
+        `${row.effectiveGBps.toFixed(0)} GB/s, ${row.dispatchesPerToken} dispatches in ${row.hostMsPerStep.toFixed(2)} host ms a step, ` +
         `${row.prefillTokensPerSecond.toFixed(0)} tok/s prefill of ${row.promptTokens}, ` +
         `first token after ${row.timeToFirstTokenMs.toFixed(0)} ms`,
     ),

@@ -34,6 +34,8 @@ export interface BenchRow {
   /** Weight bytes that a second of decoding reads, in GB. */
   readonly effectiveGBps: number;
   readonly dispatchesPerToken: number;
+  /** Time that the host spends on recording and submitting a step. */
+  readonly hostMsPerStep: number;
   readonly peakGpuBytes: number;
 }
 
@@ -69,6 +71,7 @@ async function benchBatch(model: LanguageModel, batch: number, options: BenchOpt
     weightBytesPerToken: weightBytes / batch,
     effectiveGBps: (weightBytes * stepsPerSecond) / 1e9,
     dispatchesPerToken: dispatches,
+    hostMsPerStep: median(runs.map((run) => run.hostMs)) / outputTokens,
     peakGpuBytes: model.device.allocatedBytes,
   };
 }
@@ -77,6 +80,7 @@ interface Run {
   readonly prefillMs: number;
   readonly firstTokenMs: number;
   readonly decodeMs: number;
+  readonly hostMs: number;
 }
 
 async function measureRun(model: LanguageModel, batch: number, options: BenchOptions): Promise<Run> {
@@ -104,8 +108,11 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   await sampler.read(0, 0);
   const firstTokenAt = performance.now();
   const pending: Promise<unknown>[] = [];
+  let hostMs = 0;
   for (let step = 1; step <= outputTokens; step++) {
+    const submittedAt = performance.now();
     submit(device, [recordDecode, recordSample]);
+    hostMs += performance.now() - submittedAt;
     pending.push(sampler.read(0, step));
     if (pending.length >= STEPS_IN_FLIGHT) await pending.shift();
   }
@@ -114,6 +121,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
     prefillMs: prefilledAt - startedAt,
     firstTokenMs: firstTokenAt - startedAt,
     decodeMs: performance.now() - firstTokenAt,
+    hostMs,
   };
 }
 
