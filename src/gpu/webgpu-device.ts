@@ -190,14 +190,21 @@ export class WebGpuDevice implements Device {
   }
 
   #requireAlive(): void {
-    if (this.#lostError) throw this.#lostError;
-    if (this.#isDestroyed) throw new AutoglmError('engine-unloaded', 'The GPU device was already destroyed.');
+    const error = this.#goneError();
+    if (error) throw error;
+  }
+
+  #goneError(): AutoglmError | undefined {
+    if (this.#lostError || !this.#isDestroyed) return this.#lostError;
+    return new AutoglmError('engine-unloaded', 'The GPU device was already destroyed.');
   }
 
   async #explainFailure(action: string, cause: unknown): Promise<AutoglmError> {
+    const gone = this.#goneError();
+    if (gone) return gone;
     // The loss is reported a moment after the call that it failed.
     await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
-    return this.#lostError ?? new AutoglmError('gpu-validation', `Cannot ${action}.`, { cause });
+    return this.#goneError() ?? new AutoglmError('gpu-validation', `Cannot ${action}.`, { cause });
   }
 
   async #compile(descriptor: ProgramDescriptor, label: string): Promise<WebGpuProgram> {
