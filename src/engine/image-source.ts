@@ -8,11 +8,7 @@ import { AutoglmError } from '../base/errors.ts';
 export async function readImageBytes(url: string, signal?: AbortSignal): Promise<Uint8Array> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
   if (scheme === undefined || !['data', 'blob', 'http', 'https'].includes(scheme)) {
-    throw new AutoglmError('message-invalid', `Cannot read an image from "${shorten(url)}".`, {
-      value: shorten(url),
-      limit: 'a data:, blob:, http: or https: URL',
-      cure: 'Pass the picture as a data URL.',
-    });
+    throw unreadable(url, 'a data:, blob:, http: or https: URL');
   }
   const response = await fetchImage(url, signal);
   if (!response.ok) {
@@ -34,12 +30,22 @@ async function fetchImage(url: string, signal: AbortSignal | undefined): Promise
     return await fetch(url, signal ? { signal } : {});
   } catch (cause) {
     signal?.throwIfAborted();
+    if (/^data:/i.test(url)) throw unreadable(url, 'a well-formed data: URL', cause);
     throw new AutoglmError('network', `The image at "${shorten(url)}" could not be fetched.`, {
       value: shorten(url),
       cure: 'Its server may not allow other sites to read it (CORS): pass the picture as a data URL.',
       cause,
     });
   }
+}
+
+function unreadable(url: string, limit: string, cause?: unknown): AutoglmError {
+  return new AutoglmError('message-invalid', `Cannot read an image from "${shorten(url)}".`, {
+    value: shorten(url),
+    limit,
+    cure: 'Pass the picture as a data URL.',
+    cause,
+  });
 }
 
 /** Data URLs run to megabytes; an error message shows their head. */
