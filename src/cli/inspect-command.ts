@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { inspectModel, type ModelSummary } from './inspect.ts';
+import { inspectModel, type ModelSummary, type PlanSummary } from './inspect.ts';
+import { parseCount } from './option-values.ts';
 import { formatBytes, type Terminal } from './terminal.ts';
 
 /** Adds `autoglm inspect`. */
@@ -8,9 +9,10 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .command('inspect')
     .description('Show what a model folder holds.')
     .argument('<model>', 'model folder')
+    .option('--context <tokens>', 'context window of the memory plan', parseCount)
     .option('--json', 'print it as JSON')
-    .action(async (model: string, flags: { readonly json?: boolean }) => {
-      const summary = await inspectModel(model);
+    .action(async (model: string, flags: { readonly json?: boolean; readonly context?: number }) => {
+      const summary = await inspectModel(model, flags.context);
       terminal.stdout(flags.json ? `${JSON.stringify(summary)}\n` : describe(summary));
     });
 }
@@ -26,7 +28,17 @@ function describe(summary: ModelSummary): string {
       (one) =>
         `        ${one.format.padEnd(4)} ${String(one.tensors).padStart(5)} tensors ${(one.parameters / 1e6).toFixed(1).padStart(9)} M ${formatBytes(one.bytes).padStart(9)}`,
     ),
+    ...describePlan(summary.plan),
     `shards  ${summary.shards}, the largest ${formatBytes(summary.largestShardBytes)}, sha256 ${summary.hashed ? 'of each' : 'missing'}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function describePlan({ context, memory, decode, prefill, prefillChunk }: PlanSummary): string[] {
+  const atOneTerabyte = decode.weightBytes / 1e9;
+  return [
+    `memory  ${formatBytes(memory.totalBytes)} at a context of ${context} with a 1080x2400 screenshot: weights ${formatBytes(memory.weightBytes)}, KV cache ${formatBytes(memory.cacheBytes)}, work space ${formatBytes(memory.scratchBytes)}, vision ${formatBytes(memory.visionBytes)}; largest buffer ${formatBytes(memory.largestBufferBytes)}`,
+    `decode  ${decode.dispatches} dispatches and ${formatBytes(decode.weightBytes)} of weights a token: ${atOneTerabyte.toFixed(2)} ms at 1 TB/s`,
+    `prefill ${prefill.dispatches} dispatches for each ${prefillChunk} tokens`,
+  ];
 }

@@ -1,4 +1,10 @@
 import { product } from '../base/maths.ts';
+import type { Capabilities } from '../gpu/capabilities.ts';
+import { chooseCompileOptions } from '../model/compile-options.ts';
+import { compileDecode, compilePrefill } from '../model/compile-text.ts';
+import { planMemory, type MemoryPlan } from '../model/memory-plan.ts';
+import { measurePlan, type PlanCost } from '../model/plan-cost.ts';
+import { layOutWeights } from '../model/weight-layout.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { VALUES_PER_WORD } from '../model/quantization.ts';
 import { expectedTensors, type ExpectedTensor } from '../model/tensor-names.ts';
@@ -29,7 +35,46 @@ export interface ModelSummary {
   /** True when every shard has a sha256. */
   readonly hashed: boolean;
   readonly formats: readonly FormatSummary[];
+  readonly plan: PlanSummary;
 }
+
+/** What running the model takes, compiled for a discrete GPU in a stock browser. */
+export interface PlanSummary {
+  readonly context: number;
+  readonly memory: MemoryPlan;
+  /** Of one decode step. */
+  readonly decode: PlanCost;
+  /** Of one prefill chunk of `prefillChunk` tokens. */
+  readonly prefill: PlanCost;
+  readonly prefillChunk: number;
+}
+
+/** Context window of the plan when none is asked for. */
+const DEFAULT_CONTEXT = 8192;
+
+/** Patches of a 1080x2400 screenshot at max_pixels 5,000,000. */
+const SCREENSHOT_PATCHES = 168 * 74;
+
+/** What Chrome reports of a discrete NVIDIA GPU; plans differ with the device, and this is the common one. */
+const ASSUMED: Capabilities = {
+  adapter: { vendor: 'nvidia', architecture: '', device: '', description: '' },
+  isSoftware: false,
+  limits: {
+    maxBufferBytes: 2 ** 32 - 4,
+    maxBindingBytes: 2 ** 31 - 4,
+    maxStorageBuffers: 16,
+    maxWorkgroupStorageBytes: 48 * 1024,
+    maxWorkgroupInvocations: 1024,
+    maxWorkgroupsPerDimension: 65535,
+    bindingAlignment: 256,
+  },
+  hasShaderF16: false,
+  hasSubgroups: true,
+  subgroupSizes: { min: 32, max: 32 },
+  hasTimestamps: true,
+  hasInt8Dot: true,
+  hasSubgroupMatrix: false,
+};
 
 /**
  * Reads a model folder's config and manifest and checks them against each other.
@@ -37,7 +82,7 @@ export interface ModelSummary {
  * @throws AutoglmError `file-missing`, `config-invalid`, `architecture-unsupported`, `manifest-invalid`,
  *   `tensor-missing`, `tensor-unknown` or `tensor-shape`.
  */
-export async function inspectModel(folder: string): Promise<ModelSummary> {
+export async function inspectModel(folder: string, context?: number): Promise<ModelSummary> {
   const config = parseModelConfig(parseJson(await readModelFile(folder, 'config.json')));
   const manifest = parseManifest(await readModelFile(folder, 'tensor-cache.json'));
   const formats = summariseFormats(expectedTensors(config), manifest);
@@ -55,6 +100,21 @@ export async function inspectModel(folder: string): Promise<ModelSummary> {
     largestShardBytes: Math.max(...manifest.shards.map(({ byteLength }) => byteLength)),
     hashed: manifest.shards.every(({ sha256 }) => sha256 !== undefined),
     formats,
+    plan: summarisePlan(config, manifest, context),
+  };
+}
+
+function summarisePlan(config: ModelConfig, manifest: Manifest, asked: number | undefined): PlanSummary {
+  const context = asked ?? Math.min(config.text.maxPositionEmbeddings, DEFAULT_CONTEXT);
+  const layout = layOutWeights(config, manifest.tensors, ASSUMED.limits);
+  const cacheFormat = manifest.quantization === 'q0f32' ? 'f32' : 'f16';
+  const options = chooseCompileOptions(ASSUMED, { context, cacheFormat });
+  return {
+    context,
+    memory: planMemory(config, layout, options, SCREENSHOT_PATCHES),
+    decode: measurePlan(compileDecode(config, layout.text, options, 1)),
+    prefill: measurePlan(compilePrefill(config, layout.text, options)),
+    prefillChunk: options.prefillChunk,
   };
 }
 

@@ -45,6 +45,14 @@ export const MAX_GRID_SIDE = 1024;
 /** The vision theta is fixed in the architecture; config.json has no key for it. */
 export const VISION_ROPE_THETA = 10000;
 
+/** Scratch buffers grow in steps of so many patches, so that similar screens share one Plan. */
+const PATCH_STEP = 256;
+
+/** Patches that the buffers hold when an image of `patchCount` comes. */
+export function visionCapacity(patchCount: number): number {
+  return roundUp(patchCount, PATCH_STEP);
+}
+
 /** Values of a patch of one frame, padded to a unit of K. */
 export function paddedPatchLength({ inChannels, patchSize }: VisionConfig): number {
   return roundUp(inChannels * patchSize ** 2, K_UNIT);
@@ -63,6 +71,8 @@ export function compilePatchFold(config: ModelConfig, weights: VisionWeights): P
   const { vision } = config;
   const builder = new PlanBuilder('fold patch embedding');
   const paddedK = paddedPatchLength(vision);
+  // The rope table is uploaded in the same step.
+  builder.buffer(VISION_BUFFERS.rope, (MAX_GRID_SIDE * vision.D) / 2);
   builder.add(
     ...foldPatchWeight({
       label: 'fold',

@@ -1,12 +1,9 @@
 import type { Device, Recorder } from '../gpu/device.ts';
-import { adjustLogits } from '../kernels/adjust-logits.ts';
-import { FAULT_TOKEN, samplerByteLengths } from '../kernels/sampler-prelude.ts';
-import { sampleToken } from '../kernels/sample-token.ts';
+import { FAULT_TOKEN } from '../kernels/sampler-prelude.ts';
 import { AutoglmError } from '../base/errors.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
-import { PlanBuilder, type Plan } from './plan.ts';
+import { compileSampler } from './compile-sampler.ts';
 import { RESULT_RING } from './result-ring.ts';
 import type { RankedToken } from './ranked-token.ts';
 import { PlanRunner } from './plan-runner.ts';
@@ -70,7 +67,7 @@ export class TokenSampler {
   async prepareSample(columns: number): Promise<(recorder: Recorder) => void> {
     let runner = this.#runners.get(columns);
     if (!runner) {
-      const plan = this.#compile(columns);
+      const plan = compileSampler({ V: this.#V }, this.#options, columns);
       await this.#buffers.ensureScratch([plan]);
       runner = await PlanRunner.create(this.#device, plan, this.#buffers);
       this.#runners.set(columns, runner);
@@ -99,32 +96,5 @@ export class TokenSampler {
       );
     }
     return { id, logprob: new Float32Array(bytes)[1] };
-  }
-
-  #compile(columns: number): Plan {
-    const V = this.#V;
-    const { slots, sampleWorkgroup: workgroup } = this.#options;
-    const builder = new PlanBuilder(`sample x${columns}`);
-    // At the largest size at once: a buffer made anew would lose the state of running answers.
-    const bytes = samplerByteLengths({ V, batch: Math.min(MAX_COLUMNS, slots), slots, ring: RESULT_RING });
-    const buffer = (name: keyof typeof bytes): { buffer: string } =>
-      builder.buffer(`sampler.${name}`, bytes[name] / 4);
-    const logits = builder.buffer(TEXT_BUFFERS.logits, columns * V);
-    const rows = { buffer: TEXT_BUFFERS.decodeRows };
-    const [settings, counts, adjusted, chunks] = (['settings', 'counts', 'adjusted', 'chunks'] as const).map(
-      buffer,
-    );
-    const common = { batch: columns, V, workgroup, settings, logits, counts, rows, adjusted, chunks };
-    builder.add(
-      adjustLogits({ ...common, label: 'adjust-logits', bias: buffer('bias'), mask: buffer('mask') }),
-      sampleToken({
-        ...common,
-        label: 'sample-token',
-        ring: RESULT_RING,
-        results: buffer('results'),
-        candidates: buffer('candidates'),
-      }),
-    );
-    return builder.build();
   }
 }

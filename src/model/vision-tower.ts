@@ -1,5 +1,4 @@
 import { AutoglmError } from '../base/errors.ts';
-import { roundUp } from '../base/maths.ts';
 import type { Device, DeviceBuffer } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
@@ -10,6 +9,7 @@ import {
   paddedPatchLength,
   VISION_BUFFERS,
   VISION_ROPE_THETA,
+  visionCapacity,
 } from './compile-vision.ts';
 import type { ModelConfig } from './config.ts';
 import { PlanRunner } from './plan-runner.ts';
@@ -24,9 +24,6 @@ export interface ImagePatches {
   readonly gridRows: number;
   readonly gridColumns: number;
 }
-
-/** Scratch buffers grow in steps of so many patches, so that similar screens share one Plan. */
-const PATCH_STEP = 256;
 
 /** Runs the vision tower: patches of an image to rows that replace its image tokens. */
 export class VisionTower {
@@ -60,11 +57,7 @@ export class VisionTower {
     runner.record(recorder, {});
     recorder.submit();
     const table = createRopeTable(MAX_GRID_SIDE, D / 2, VISION_ROPE_THETA);
-    const rope = await this.#buffers.ensure(VISION_BUFFERS.rope, {
-      byteLength: table.byteLength,
-      usage: 'storage',
-    });
-    this.#device.write(rope, 0, table);
+    this.#device.write(this.#buffers.get(VISION_BUFFERS.rope), 0, table);
   }
 
   /** Merged patches of an image: its number of image tokens. */
@@ -173,7 +166,7 @@ export class VisionTower {
   async #runnerFor(patchCount: number): Promise<PlanRunner> {
     if (this.#runner && patchCount <= this.#capacity) return this.#runner;
     this.#runner = undefined;
-    this.#capacity = roundUp(patchCount, PATCH_STEP);
+    this.#capacity = visionCapacity(patchCount);
     const plan = compileVision(this.#config, this.#weights, this.#options, this.#capacity);
     await this.#buffers.ensureScratch([plan]);
     this.#runner = await PlanRunner.create(this.#device, plan, this.#buffers);

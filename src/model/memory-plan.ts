@@ -1,0 +1,91 @@
+import type { CompileOptions } from './compile-options.ts';
+import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
+import { compilePatchFold, compileVision, visionCapacity } from './compile-vision.ts';
+import { compileSampler } from './compile-sampler.ts';
+import type { ModelConfig } from './config.ts';
+import type { Plan } from './plan.ts';
+import { MAX_COLUMNS } from './text-buffers.ts';
+import type { WeightLayout } from './weight-layout.ts';
+
+/** Bytes that a model takes on the device, known before anything is fetched or allocated. */
+export interface MemoryPlan {
+  readonly weightBytes: number;
+  /** KV cache of all slots at the full context. */
+  readonly cacheBytes: number;
+  /** Activations, logits, tables and the sampler's state. */
+  readonly scratchBytes: number;
+  /** What the vision tower adds for an image of `patchCount` patches; 0 without one. */
+  readonly visionBytes: number;
+  readonly totalBytes: number;
+  /** The largest single buffer: what the device's limit must allow. */
+  readonly largestBufferBytes: number;
+}
+
+/**
+ * Adds up every buffer that loading a model makes, from the Plans that will use them.
+ *
+ * @param patchCount patches of the largest image; 0 plans for text alone
+ */
+export function planMemory(
+  config: ModelConfig,
+  layout: WeightLayout,
+  options: CompileOptions,
+  patchCount = 0,
+): MemoryPlan {
+  const vision = largestBuffers([compilePatchFold(config, layout.vision)]);
+  const text = largestBuffers(textPlans(config, layout, options));
+  const loaded = largestOf(text, vision);
+  const withImage =
+    patchCount === 0
+      ? loaded
+      : largestOf(
+          loaded,
+          largestBuffers([compileVision(config, layout.vision, options, visionCapacity(patchCount))]),
+        );
+  const weightBytes = sum(layout.buffers.values());
+  const isCache = (name: string): boolean => /^(keys|values)\.\d+$/.test(name);
+  const cacheBytes = sum([...loaded].filter(([name]) => isCache(name)).map(([, bytes]) => bytes));
+  const loadedBytes = sum(loaded.values());
+  const visionBytes = sum(withImage.values()) - loadedBytes;
+  return {
+    weightBytes,
+    cacheBytes,
+    scratchBytes: loadedBytes - cacheBytes,
+    visionBytes,
+    totalBytes: weightBytes + loadedBytes + visionBytes,
+    largestBufferBytes: Math.max(...layout.buffers.values(), ...withImage.values()),
+  };
+}
+
+/** Plans whose buffers exist from the load on. */
+function textPlans(config: ModelConfig, layout: WeightLayout, options: CompileOptions): Plan[] {
+  return [
+    compilePrefill(config, layout.text, options),
+    compileDecode(config, layout.text, options, Math.min(MAX_COLUMNS, options.slots)),
+    compileHead(config, layout.text, options, MAX_COLUMNS),
+    compileSampler(config.text, options, 1),
+  ];
+}
+
+/** Bytes of each scratch buffer at the largest size that a Plan asks for. */
+function largestBuffers(plans: readonly Plan[]): Map<string, number> {
+  const entries = plans.flatMap((plan) =>
+    [...plan.scratch].map(([name, { byteLength }]) => [name, byteLength] as const),
+  );
+  return largestOf(new Map(), entries);
+}
+
+function largestOf(
+  known: ReadonlyMap<string, number>,
+  more: Iterable<readonly [string, number]>,
+): Map<string, number> {
+  const largest = new Map(known);
+  for (const [name, bytes] of more) largest.set(name, Math.max(bytes, largest.get(name) ?? 0));
+  return largest;
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
