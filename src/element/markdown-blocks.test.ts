@@ -74,10 +74,10 @@ describe('MarkdownSplitter', () => {
     ['one line of a megabyte', 'a'.repeat(1_000_000)],
     ['a megabyte of open brackets', '['.repeat(1_000_000)],
     ['a long paragraph of many lines', '*[_`\n'.repeat(PLAIN_TEXT_LENGTH)],
-  ])('shows %s as plain text within 200 ms', (_, text) => {
+  ])('shows %s as plain text within a second', (_, text) => {
     const start = performance.now();
     const blocks = splitAtOnce(text);
-    expect(performance.now() - start).toBeLessThan(200);
+    expect(performance.now() - start).toBeLessThan(1000);
     expect(blocks.some(({ html }) => html === null)).toBe(true);
   });
 });

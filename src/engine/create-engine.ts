@@ -1,6 +1,7 @@
 import { AutoglmError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
+import { TrustedWorker as Worker } from './trusted-worker.ts';
 import { WorkerEngine } from './worker-engine.ts';
 
 /**
