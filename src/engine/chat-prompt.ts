@@ -124,6 +124,7 @@ export class PromptBuilder {
       throw new AutoglmError('message-invalid', 'The prompt is empty.', {
         value: 0,
         limit: 'at least one token',
+        cure: 'Send a message, or token ids.',
       });
     }
     const unknown = tokenIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < V));

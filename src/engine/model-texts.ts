@@ -36,7 +36,7 @@ export async function readModelTexts(files: ModelFiles, signal?: AbortSignal): P
       read('tokenizer_config.json'),
       read('chat_template.jinja'),
     ]);
-  return {
+  const texts: ModelTexts = {
     config: parseModelConfig(parseJson('config.json', config)),
     generation:
       generation === undefined
@@ -55,6 +55,26 @@ export async function readModelTexts(files: ModelFiles, signal?: AbortSignal): P
             ...(chatTemplate !== undefined && { chatTemplate }),
           }),
   };
+  requireSamePatches(texts);
+  return texts;
+}
+
+/** Images prepared for another tower would have patches of another length. */
+function requireSamePatches({ config: { vision }, preprocessor }: ModelTexts): void {
+  if (preprocessor === undefined) return;
+  const pairs = [
+    ['patch_size', preprocessor.patchSize, vision.patchSize],
+    ['merge_size', preprocessor.mergeSize, vision.spatialMergeSize],
+    ['temporal_patch_size', preprocessor.temporalPatchSize, vision.temporalPatchSize],
+  ] as const;
+  for (const [key, value, limit] of pairs) {
+    if (value === limit) continue;
+    throw new AutoglmError(
+      'config-invalid',
+      `"${key}" of preprocessor_config.json is ${value}, and config.json asks for ${limit}.`,
+      { value, limit, cure: 'Use the preprocessor_config.json that belongs to the checkpoint.' },
+    );
+  }
 }
 
 function parseJson(file: string, text: string): unknown {

@@ -87,16 +87,24 @@ describe('computePositionIds', () => {
   });
 
   it.each([
-    ['more images than places', compose(2).ids, [{ rows: 1, columns: 1 }]],
-    ['more places than images', compose(1, { rows: 1, columns: 1 }, 1).ids, []],
-    ['too few tokens for a grid', compose(1, { rows: 2, columns: 2 }, 1).ids, [{ rows: 2, columns: 3 }]],
-    ['too many tokens for a grid', compose({ rows: 2, columns: 3 }).ids, [{ rows: 2, columns: 2 }]],
+    ['more images than places', compose(2).ids, [{ rows: 1, columns: 1 }], 1, 0],
+    ['more places than images', compose(1, { rows: 1, columns: 1 }, 1).ids, [], 0, 1],
+    [
+      'too few tokens for a grid',
+      compose(1, { rows: 2, columns: 2 }, 1).ids,
+      [{ rows: 2, columns: 3 }],
+      4,
+      6,
+    ],
+    ['too many tokens for a grid', compose({ rows: 2, columns: 3 }).ids, [{ rows: 2, columns: 2 }], 1, 2],
     [
       'tokens that end in the middle of an image',
       compose(1, { rows: 1, columns: 3 }).ids,
       [{ rows: 2, columns: 2 }],
+      3,
+      4,
     ],
-  ])('refuses %s', (_, ids, grids) => {
+  ])('refuses %s', (_, ids, grids, value, limit) => {
     let fault: unknown;
     try {
       computePositionIds(ids, IMAGE, grids);
@@ -104,6 +112,6 @@ describe('computePositionIds', () => {
       fault = error;
     }
     expect(isAutoglmError(fault, 'message-invalid')).toBe(true);
-    expect((fault as { cure: string }).cure).toContain('one image');
+    expect(fault).toMatchObject({ value, limit, cure: expect.stringContaining('one image') as string });
   });
 });

@@ -39,6 +39,13 @@ export function computePositionIds(
       continue;
     }
     const grid = grids[imageIndex++];
+    if (!grid) {
+      const value = grids.length;
+      throw mismatch(`The prompt has places for more than the ${value} images that were given.`, {
+        value,
+        limit: imageIndex,
+      });
+    }
     requireRun(tokenIds, index, imageTokenId, grid);
     for (let row = 0; row < grid.rows; row++) {
       for (let column = 0; column < grid.columns; column++) {
@@ -49,7 +56,10 @@ export function computePositionIds(
     next += Math.max(grid.rows, grid.columns);
   }
   if (imageIndex !== grids.length) {
-    throw mismatch(`The prompt has places for ${imageIndex} images and ${grids.length} were given.`);
+    throw mismatch(`The prompt has places for ${imageIndex} images and ${grids.length} were given.`, {
+      value: grids.length,
+      limit: imageIndex,
+    });
   }
   return { positions, ropeDelta: next - tokenIds.length };
 }
@@ -58,17 +68,19 @@ function requireRun(
   tokenIds: ArrayLike<number>,
   start: number,
   imageTokenId: number,
-  grid: MergedGrid | undefined,
+  grid: MergedGrid,
 ): void {
-  if (!grid) throw mismatch('The prompt has more places for images than images were given.');
   const count = grid.rows * grid.columns;
   let run = 0;
   while (run < count && tokenIds[start + run] === imageTokenId) run++;
-  if (run < count) throw mismatch(`An image of ${count} tokens has only ${run} image tokens in the prompt.`);
+  if (run === count) return;
+  const message = `An image of ${count} tokens has only ${run} image tokens in the prompt.`;
+  throw mismatch(message, { value: run, limit: count });
 }
 
-function mismatch(message: string): AutoglmError {
+function mismatch(message: string, details: { value: number; limit: number }): AutoglmError {
   return new AutoglmError('message-invalid', message, {
+    ...details,
     cure: 'Give exactly one image for each image part, and expand its token once for each merged patch.',
   });
 }
