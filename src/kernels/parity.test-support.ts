@@ -18,7 +18,7 @@ export function useDevice({ storageBuffers = 8 } = {}): () => WebGpuDevice {
   let device: WebGpuDevice | undefined;
   beforeAll(async () => {
     device = await openNodeDevice({
-      toggles: ['disable_workgroup_init'],
+      toggles: ['disable_workgroup_init', ...extraToggles()],
       limitCaps: {
         maxStorageBuffersPerShaderStage: storageBuffers,
         maxComputeWorkgroupStorageSize: 16384,
@@ -28,6 +28,11 @@ export function useDevice({ storageBuffers = 8 } = {}): () => WebGpuDevice {
   });
   afterAll(() => device?.destroy());
   return () => device as WebGpuDevice;
+}
+
+/** `AUTOGLM_DAWN_TOGGLES`: toggles to run the same tests with, such as `vulkan_enable_f16_on_nvidia`. */
+function extraToggles(): string[] {
+  return process.env['AUTOGLM_DAWN_TOGGLES']?.split(',') ?? [];
 }
 
 /** A binding to the whole buffer of that name. */
