@@ -4,6 +4,7 @@ import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
 import { generate } from '../model/generate.ts';
 import { LanguageModel } from '../model/language-model.ts';
+import { MAX_RANKED } from '../model/logprob-ranker.ts';
 import { MAX_COLUMNS } from '../model/text-buffers.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
 import type { ImageRun } from '../model/text-model.ts';
@@ -63,7 +64,8 @@ export class LocalEngine implements Engine, AnswerEngine {
   readonly #features: ImageFeatures;
   readonly #prefix = new PrefixCache();
   readonly #turns = new TurnQueue();
-  #isUnloaded = false;
+  /** Aborts what runs or waits when the engine is unloaded. */
+  readonly #unloading = new AbortController();
 
   constructor(parts: {
     model: LanguageModel;
@@ -110,13 +112,13 @@ export class LocalEngine implements Engine, AnswerEngine {
   async *answer(
     prompt: Prompt,
     options: AnswerOptions,
-    { signal }: CallOptions = {},
+    callOptions: CallOptions = {},
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
-    this.#requireLoaded();
+    const signal = this.#combine(callOptions.signal);
     const settings = this.#parseSettings(options);
+    this.model.text.requireFits(prompt.tokenIds.length);
     const leave = await this.#turns.enter(signal);
     try {
-      this.#requireLoaded();
       return yield* this.#generate(prompt, settings, options, signal);
     } finally {
       leave();
@@ -124,12 +126,14 @@ export class LocalEngine implements Engine, AnswerEngine {
   }
 
   /**
-   * The K most likely continuations of every position of a prompt, by the raw logits.
+   * The K most likely continuations of every position of a prompt, by the raw logits; K is 1 to `MAX_RANKED`.
    *
    * @throws as `answer` does
    */
-  async rankPrompt(prompt: Prompt, K: number, { signal }: CallOptions = {}): Promise<RankedToken[][]> {
-    this.#requireLoaded();
+  async rankPrompt(prompt: Prompt, K: number, callOptions: CallOptions = {}): Promise<RankedToken[][]> {
+    const signal = this.#combine(callOptions.signal);
+    requireRankCount(K);
+    this.model.text.requireFits(prompt.tokenIds.length);
     const leave = await this.#turns.enter(signal);
     try {
       const { text, ranker } = this.model;
@@ -147,6 +151,7 @@ export class LocalEngine implements Engine, AnswerEngine {
             await text.computeLogits(Array.from({ length: count }, (_, row) => first + row));
             ranked.push(...(await ranker.rankRows(count, K)));
           }
+          this.#prefix.store(prompt, to);
         },
       });
       return ranked;
@@ -156,8 +161,10 @@ export class LocalEngine implements Engine, AnswerEngine {
   }
 
   async unload(): Promise<void> {
-    if (this.#isUnloaded) return;
-    this.#isUnloaded = true;
+    if (this.#unloading.signal.aborted) return;
+    this.#unloading.abort(
+      new AutoglmError('engine-unloaded', 'This engine was unloaded.', { cure: 'Create a new one.' }),
+    );
     const leave = await this.#turns.enter();
     this.#features.destroy();
     this.model.destroy();
@@ -169,7 +176,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     prompt: Prompt,
     settings: SamplerSettings,
     options: AnswerOptions,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
     const startedAt = performance.now();
     const cachedTokens = this.#prefix.match(prompt);
@@ -222,11 +229,7 @@ export class LocalEngine implements Engine, AnswerEngine {
   }
 
   /** Features of the images that are not wholly in the KV cache. */
-  async #encodeImages(
-    prompt: Prompt,
-    cachedTokens: number,
-    signal: AbortSignal | undefined,
-  ): Promise<ImageRun[]> {
+  async #encodeImages(prompt: Prompt, cachedTokens: number, signal: AbortSignal): Promise<ImageRun[]> {
     const needed = prompt.images.filter(({ image, start }) => start + image.tokenCount > cachedTokens);
     const runs: ImageRun[] = [];
     for (const { image, start } of needed) {
@@ -287,9 +290,11 @@ export class LocalEngine implements Engine, AnswerEngine {
     return tokenizer ? Math.min(tokenizer.vocabSize, config.text.V) : config.text.V;
   }
 
-  #requireLoaded(): void {
-    if (!this.#isUnloaded) return;
-    throw new AutoglmError('engine-unloaded', 'This engine was unloaded.', { cure: 'Create a new one.' });
+  /** Fires with the caller's signal, or when the engine is unloaded. @throws its reason when it already has */
+  #combine(signal: AbortSignal | undefined): AbortSignal {
+    const unloading = this.#unloading.signal;
+    unloading.throwIfAborted();
+    return signal ? AbortSignal.any([unloading, signal]) : unloading;
   }
 }
 
@@ -345,6 +350,15 @@ function requireContext(asked: number | undefined, most: number): number {
     value: context,
     limit: `16 to ${most}`,
     cure: 'Choose a context window that the model was trained for.',
+  });
+}
+
+function requireRankCount(K: number): void {
+  if (Number.isInteger(K) && K >= 1 && K <= MAX_RANKED) return;
+  throw new AutoglmError('request-invalid', `Cannot rank ${K} continuations of each position.`, {
+    value: K,
+    limit: `1 to ${MAX_RANKED}`,
+    cure: 'Ask for fewer.',
   });
 }
 

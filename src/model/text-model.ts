@@ -99,6 +99,22 @@ export class TextModel {
     return this.#buffers.get(TEXT_BUFFERS.decodeRows);
   }
 
+  /** @throws AutoglmError `prompt-too-long` for a prompt that leaves no room for an answer */
+  requireFits(tokenCount: number): void {
+    const { context } = this.options;
+    // One place must be left for the answer's first token.
+    if (tokenCount < context) return;
+    throw new AutoglmError(
+      'prompt-too-long',
+      `The prompt has ${tokenCount} tokens and the context window holds ${context}.`,
+      {
+        value: tokenCount,
+        limit: context,
+        cure: 'Shorten the conversation, or load with a larger context window.',
+      },
+    );
+  }
+
   /**
    * Computes the part of a sequence that the cache does not hold, chunk by chunk, and the logits after its
    * last token.
@@ -108,7 +124,7 @@ export class TextModel {
    */
   async prefill(sequence: Sequence, options: PrefillOptions): Promise<void> {
     const total = sequence.tokenIds.length;
-    this.#requireFits(total);
+    this.requireFits(total);
     const { cachedCount, signal, onChunk, afterChunk } = options;
     for (let from = cachedCount; from < total; from += this.options.prefillChunk) {
       signal?.throwIfAborted();
@@ -238,20 +254,5 @@ export class TextModel {
     const runner = await PlanRunner.create(this.#device, plan, this.#buffers);
     cache.set(columns, runner);
     return runner;
-  }
-
-  #requireFits(tokenCount: number): void {
-    const { context } = this.options;
-    // One place must be left for the answer's first token.
-    if (tokenCount < context) return;
-    throw new AutoglmError(
-      'prompt-too-long',
-      `The prompt has ${tokenCount} tokens and the context window holds ${context}.`,
-      {
-        value: tokenCount,
-        limit: context,
-        cure: 'Shorten the conversation, or load with a larger context window.',
-      },
-    );
   }
 }

@@ -11,7 +11,7 @@ const READS_AHEAD = 2;
 export function createNodeFolderSource(folder: string): ShardSource {
   const root = resolve(folder);
   const readText = async (path: string, { signal }: ReadOptions = {}): Promise<string> =>
-    reading(root, path, () => readFile(resolve(root, path), { encoding: 'utf8', signal }));
+    reading(root, path, () => readFile(resolve(root, path), { encoding: 'utf8', signal }), signal);
   return {
     label: basename(root),
     id: `folder:${root}`,
@@ -61,11 +61,18 @@ async function streamFile(
   );
 }
 
-async function reading<T>(root: string, path: string, read: () => Promise<T>): Promise<T> {
+async function reading<T>(
+  root: string,
+  path: string,
+  read: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   try {
     return await read();
   } catch (cause) {
-    if (!(cause instanceof Error) || cause.name === 'AbortError') throw cause;
+    // Node throws an AbortError of its own instead of the signal's.
+    signal?.throwIfAborted();
+    if (!(cause instanceof Error)) throw cause;
     const isMissing = 'code' in cause && cause.code === 'ENOENT';
     throw new AutoglmError(
       isMissing ? 'file-missing' : 'storage-unavailable',
