@@ -133,6 +133,30 @@ test('answers and questions branch, and the arrows lead back', async ({ page }) 
   await expect(element.questions).toContainText('Say hello');
 });
 
+test('editing during an answer keeps what has come, and a new chat does too', async ({ page }) => {
+  const element = await openElement(page, { attributes: '' });
+  await element.answerWith({ answers: [TAP, TAP, '<answer>Hello!</answer>'], prefillMs: 0, tokenMs: 150 });
+  await element.send('Open Maps');
+  await expect(element.answers).toContainText('Thinking');
+  await element.questions.hover();
+  await element.questions.getByRole('button', { name: 'Edit' }).click();
+  await page.getByRole('textbox', { name: 'Edit message' }).fill('Open Clock');
+  await page.keyboard.press('Enter');
+  await expect(element.answers).toContainText('Thinking');
+  await element.questions.getByRole('button', { name: 'Previous version' }).click();
+  await expect(element.answers).toContainText('Stopped.');
+  await element.questions.getByRole('button', { name: 'Next version' }).click();
+  await expect(element.answers).toContainText('Stopped.');
+
+  await element.send('Say hello');
+  await expect(element.answers).toHaveCount(2);
+  await element.button('New chat').click();
+  await element.button('History').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Open Clock' }).click();
+  await expect(element.answers).toHaveCount(2);
+  await expect(element.answers.last()).toContainText('Stopped.');
+});
+
 test('a reload goes on where it was, with the screenshot and the draft', async ({ page }) => {
   const element = await openElement(page, { attributes: '' });
   await element.answerWith({ answers: [TAP], tokenMs: 0 });

@@ -47,8 +47,6 @@ export class AutoglmAssistantMessage extends LitElement {
   @property({ attribute: false }) screen: ScreenImage | null = null;
   @property({ attribute: false }) words!: Localizer;
   @property({ attribute: false }) branch: BranchPosition | null = null;
-  /** Another answer is being written: this one cannot be changed now. */
-  @property({ type: Boolean }) busy = false;
   /** The user's own choice; null follows the stream. */
   @state() reasoningOpen: boolean | null = null;
   @state() copied = false;
@@ -167,13 +165,13 @@ export class AutoglmAssistantMessage extends LitElement {
   }
 
   #renderActions(view: ReplyView): TemplateResult | typeof nothing {
-    const { turn, words, busy } = this;
+    const { turn, words } = this;
     if (turn === null) return this.#renderLiveFigures();
     const copy = () => void this.#copy(view.actionText || view.prose);
     const actions = [
       { icon: this.copied ? 'check' : 'copy', label: this.copied ? 'copied' : 'copy', run: copy },
-      { icon: 'redo', label: 'regenerate', disabled: busy, run: () => this.#command({ name: 'regenerate' }) },
-      { icon: 'trash', label: 'delete', disabled: busy, run: () => this.#command({ name: 'delete' }) },
+      { icon: 'redo', label: 'regenerate', run: () => this.#command({ name: 'regenerate' }) },
+      { icon: 'trash', label: 'delete', run: () => this.#command({ name: 'delete' }) },
     ] as const;
     return html`${
         turn.leftOutTurnCount > 0

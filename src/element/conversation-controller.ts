@@ -72,10 +72,9 @@ export class ConversationController implements ReactiveController {
     return this.#run?.live ?? null;
   }
 
-  /** Shows another conversation; the answer that is being written is stopped. */
+  /** Shows another conversation; the answer that is being written is stopped and kept in the old one. */
   replace(conversation: Conversation): void {
-    this.stop();
-    this.#run = null;
+    this.#interrupt();
     this.#set(conversation);
   }
 
@@ -91,14 +90,14 @@ export class ConversationController implements ReactiveController {
 
   /** Sends a changed text as a branch beside the old turn. */
   edit(turnId: string, text: string): Promise<AssistantTurn> {
-    this.#mustBeIdle();
+    this.#interrupt();
     const turn = this.#mustFind(turnId, 'user');
     return this.#sendAfter(turn.parentId, { text, images: turn.images, currentApp: turn.currentApp });
   }
 
   /** Answers the same turn again, as a branch beside the old answer. */
   regenerate(turnId: string): Promise<AssistantTurn> {
-    this.#mustBeIdle();
+    this.#interrupt();
     const { parentId } = this.#mustFind(turnId, 'assistant');
     const parent = this.#mustFind(parentId ?? '', 'user');
     return this.#answer(parent, { temperature: REGENERATE_TEMPERATURE });
@@ -110,12 +109,12 @@ export class ConversationController implements ReactiveController {
   }
 
   remove(turnId: string): void {
-    this.#mustBeIdle();
+    this.#interrupt();
     this.#set(removeTurn(this.#conversation, turnId));
   }
 
   showBranch(turnId: string): void {
-    this.#mustBeIdle();
+    this.#interrupt();
     this.#set(chooseBranch(this.#conversation, turnId));
   }
 
@@ -140,11 +139,22 @@ export class ConversationController implements ReactiveController {
     this.#host.requestUpdate();
     const turns = this.#shown;
     const turn = await this.#write(run, turns, preset);
-    if (this.#run !== run) return turn;
+    if (this.#run === run) this.#finish(turn);
+    return turn;
+  }
+
+  /** Ends the answer now, with what has come, because something else takes its place. */
+  #interrupt(): void {
+    const run = this.#run;
+    if (run === null) return;
+    run.abort.abort();
+    this.#finish(toTurn(run, { finish: 'abort' }));
+  }
+
+  #finish(turn: AssistantTurn): void {
     this.#run = null;
     this.#set(addTurn(this.#conversation, turn));
     this.#listener.onTurn(turn);
-    return turn;
   }
 
   async #write(

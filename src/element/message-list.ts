@@ -127,7 +127,6 @@ export class AutoglmMessageList extends LitElement {
       .words=${this.words}
       .branch=${this.branches.get(turn.id) ?? null}
       .urlOf=${this.urlOf}
-      ?busy=${this.live !== null}
     ></autoglm-user-message>`;
   }
 
@@ -144,7 +143,6 @@ export class AutoglmMessageList extends LitElement {
       .screen=${this.#screen(screenImage)}
       .words=${this.words}
       .branch=${this.branches.get(id) ?? null}
-      ?busy=${this.live !== null}
       >${isNewest && this.hasMessageActions ? html`<slot name="message-actions"></slot>` : nothing}</autoglm-assistant-message
     >`;
   }

@@ -9,7 +9,6 @@ import type { Localizer, StringKey } from './strings/localizer.ts';
 export interface TurnAction {
   readonly icon: IconName;
   readonly label: StringKey;
-  readonly disabled?: boolean;
   run(): void;
 }
 
@@ -22,7 +21,6 @@ export function renderTurnActions(actions: readonly TurnAction[], words: Localiz
         class="icon-button small"
         title=${words.say(action.label)}
         aria-label=${words.say(action.label)}
-        ?disabled=${action.disabled ?? false}
         @click=${action.run}
       >
         ${icon(action.icon)}

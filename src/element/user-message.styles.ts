@@ -84,10 +84,6 @@ export const userMessageStyles = css`
     .branches .icon-button {
       opacity: 1;
     }
-
-    .turn-actions .icon-button:disabled {
-      opacity: 0.4;
-    }
   }
 
   .editor {

@@ -27,8 +27,6 @@ export class AutoglmUserMessage extends LitElement {
   @property({ attribute: false }) words!: Localizer;
   @property({ attribute: false }) branch: BranchPosition | null = null;
   @property({ attribute: false }) urlOf!: (image: TurnImage) => string;
-  /** An answer is being written: the turn cannot be changed now. */
-  @property({ type: Boolean }) busy = false;
   @state() editing = false;
 
   @query('textarea') editor!: HTMLTextAreaElement | null;
@@ -68,11 +66,11 @@ export class AutoglmUserMessage extends LitElement {
   }
 
   #renderActions(): TemplateResult {
-    const { words, busy } = this;
+    const { words } = this;
     const actions = [
       { icon: 'copy', label: 'copy', run: () => void navigator.clipboard.writeText(this.turn.text) },
-      { icon: 'edit', label: 'edit', disabled: busy, run: () => this.#edit() },
-      { icon: 'trash', label: 'delete', disabled: busy, run: () => this.#command({ name: 'delete' }) },
+      { icon: 'edit', label: 'edit', run: () => this.#edit() },
+      { icon: 'trash', label: 'delete', run: () => this.#command({ name: 'delete' }) },
     ] as const;
     return html`<div class="turn-actions" part="actions">
       ${renderTurnActions(actions, words)}
