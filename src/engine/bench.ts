@@ -90,9 +90,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   const recordSample = await sampler.prepareSample(batch);
   await startSequences(model, batch);
   const startedAt = performance.now();
-  for (let slot = 0; slot < batch && cachedTokens === undefined; slot++) {
-    await text.prefill(randomSequence(model, promptTokens, slot), { slot, cachedCount: 0 });
-  }
+  if (cachedTokens === undefined) await prefillAll(model, batch, promptTokens);
   const prefilledAt = performance.now();
   for (let slot = 0; slot < batch; slot++) {
     const place = (cachedTokens ?? promptTokens) - 1;
@@ -123,6 +121,12 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
     decodeMs: performance.now() - firstTokenAt,
     hostMs,
   };
+}
+
+async function prefillAll(model: LanguageModel, batch: number, promptTokens: number): Promise<void> {
+  for (let slot = 0; slot < batch; slot++) {
+    await model.text.prefill(randomSequence(model, promptTokens, slot), { slot, cachedCount: 0 });
+  }
 }
 
 function submit(
