@@ -77,13 +77,13 @@ async function collect(
 }
 
 async function drain(
-  answer: AsyncGenerator<AnswerToken, AnswerSummary>,
+  stream: AsyncGenerator<AnswerToken, AnswerSummary>,
 ): Promise<{ ids: number[]; text: string; summary: AnswerSummary }> {
   const tokens: AnswerToken[] = [];
-  let next = await answer.next();
+  let next = await stream.next();
   while (!next.done) {
     tokens.push(next.value);
-    next = await answer.next();
+    next = await stream.next();
   }
   return {
     ids: tokens.map(({ id }) => id),
