@@ -94,15 +94,20 @@ class WorkerConnection {
     return this.#request({ type: 'chat', call: this.#nextCall(), request }, signal);
   }
 
-  /** Ends the worker when it has freed the GPU. Idempotent. */
+  /** Ends the worker when it has freed the GPU; calls that are still open fail. Idempotent. */
   async unload(): Promise<void> {
     if (this.#fault) return;
     const done = this.#request({ type: 'unload', call: this.#nextCall() }, undefined);
-    this.#fault = new AutoglmError('engine-unloaded', 'This engine was unloaded.', {
+    const fault = new AutoglmError('engine-unloaded', 'This engine was unloaded.', {
       cure: 'Create a new one.',
     });
-    await done;
-    this.terminate();
+    this.#fault = fault;
+    try {
+      await done;
+    } finally {
+      // What the worker still had to say to other calls is lost with it.
+      this.#end(fault);
+    }
   }
 
   terminate(): void {
@@ -124,7 +129,7 @@ class WorkerConnection {
         const answer = await queue.next();
         isFinished = answer.type !== 'chunk';
         if (answer.type !== 'chunk') {
-          settle(answer, signal);
+          this.#settle(answer, signal);
           return;
         }
         yield answer.chunk as ChatCompletionChunk;
@@ -146,7 +151,7 @@ class WorkerConnection {
     const onAnswer = (answer: Answer): void => queue.push(answer);
     const close = this.#open(message, { onAnswer, onProgress }, signal);
     try {
-      return settle(await queue.next(), signal);
+      return this.#settle(await queue.next(), signal);
     } finally {
       close();
     }
@@ -155,10 +160,10 @@ class WorkerConnection {
   /** Sends a call and forwards the signal's abort; the function that it returns forgets the call. */
   #open(message: WorkerRequest, call: OpenCall, signal: AbortSignal | undefined): () => void {
     if (this.#fault) throw this.#fault;
+    this.#send(message);
+    this.#calls.set(message.call, call);
     const onAbort = (): void => this.#send({ type: 'abort', call: message.call });
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#calls.set(message.call, call);
-    this.#send(message);
     return () => {
       signal?.removeEventListener('abort', onAbort);
       this.#calls.delete(message.call);
@@ -166,7 +171,27 @@ class WorkerConnection {
   }
 
   #send(message: WorkerRequest): void {
-    this.#worker.postMessage(message);
+    try {
+      this.#worker.postMessage(message);
+    } catch (cause) {
+      throw new AutoglmError(
+        'request-invalid',
+        `The request cannot be sent to the worker: ${String(cause)}.`,
+        {
+          limit: 'plain data, without functions',
+          cure: 'Pass "signal" and the like as options of the call.',
+          cause,
+        },
+      );
+    }
+  }
+
+  /** The value of a last answer, or its error. */
+  #settle(answer: Answer, signal: AbortSignal | undefined): unknown {
+    if (answer.type === 'error') throw AutoglmError.fromJSON(answer.error);
+    if (answer.type !== 'aborted') return answer.type === 'result' ? answer.value : undefined;
+    signal?.throwIfAborted();
+    throw this.#fault ?? new DOMException('The call was aborted.', 'AbortError');
   }
 
   #receive(message: WorkerResponse): void {
@@ -176,8 +201,15 @@ class WorkerConnection {
   }
 
   #fail(message: string): void {
-    this.#fault = new AutoglmError('internal', message, { cure: 'Load the model again.' });
-    const error = this.#fault.toJSON();
+    // The first fault is the cause; later ones follow from it.
+    this.#fault ??= new AutoglmError('internal', message, { cure: 'Load the model again.' });
+    this.#end(this.#fault);
+  }
+
+  /** Ends the worker and, with the fault, every call that still waits for it. */
+  #end(fault: AutoglmError): void {
+    this.terminate();
+    const error = fault.toJSON();
     for (const [call, { onAnswer }] of this.#calls) onAnswer({ type: 'error', call, error });
   }
 
@@ -204,12 +236,4 @@ class AnswerQueue {
     }
     return this.#answers.shift() as Answer;
   }
-}
-
-/** The value of a last answer, or its error. */
-function settle(answer: Answer, signal: AbortSignal | undefined): unknown {
-  if (answer.type === 'error') throw AutoglmError.fromJSON(answer.error);
-  if (answer.type === 'aborted')
-    throw signal?.reason ?? new DOMException('The call was aborted.', 'AbortError');
-  return answer.type === 'result' ? answer.value : undefined;
 }

@@ -1,0 +1,122 @@
+/** An engine without a model, for tests of the protocol: it counts, and remembers how its calls ended. */
+import { AutoglmError } from '../base/errors.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo } from '../engine/engine.ts';
+import type { EngineOptions } from '../engine/engine-options.ts';
+import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from '../engine/openai.ts';
+
+const INFO: EngineInfo = {
+  model: 'counting',
+  backend: 'webgpu',
+  adapter: 'none',
+  isSoftware: true,
+  contextWindow: 64,
+  gpuBytes: 0,
+  quantization: 'none',
+};
+
+/** Counts from 1 to `max_tokens`, one number a turn of the event loop. A message of `fail` throws after 2. */
+export class CountingEngine implements Engine {
+  readonly info = INFO;
+  readonly chat: { readonly completions: ChatCompletions };
+  /** How each stream ended, in order. */
+  readonly outcomes: ('whole' | 'left' | 'failed')[] = [];
+  readonly requests: ChatCompletionRequest[] = [];
+  isUnloaded = false;
+
+  constructor() {
+    const create = async (request: ChatCompletionRequest, options: CallOptions = {}) => {
+      this.requests.push(request);
+      if (request.stream) return this.#stream(request, options.signal);
+      const numbers: string[] = [];
+      for await (const { choices } of this.#stream(request, options.signal)) {
+        numbers.push(choices[0]?.delta.content ?? '');
+      }
+      return toCompletion(numbers.join(''));
+    };
+    this.chat = { completions: { create: create as ChatCompletions['create'] } };
+  }
+
+  async unload(): Promise<void> {
+    await nextTurn();
+    this.isUnloaded = true;
+  }
+
+  async *#stream(
+    { messages, max_tokens: count = 3 }: ChatCompletionRequest,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ChatCompletionChunk> {
+    let outcome: 'whole' | 'left' | 'failed' = 'left';
+    try {
+      for (let number = 1; number <= count; number++) {
+        await nextTurn();
+        signal?.throwIfAborted();
+        if (number > 2 && messages[0]?.content === 'fail') {
+          throw new AutoglmError('prompt-too-long', 'It is too long.', {
+            value: 9,
+            limit: 8,
+            cure: 'Cut it.',
+          });
+        }
+        yield toChunk(`${number} `);
+      }
+      outcome = 'whole';
+    } catch (error) {
+      outcome = 'failed';
+      throw error;
+    } finally {
+      this.outcomes.push(outcome);
+    }
+  }
+}
+
+/** Opens a `CountingEngine` with two reports of progress; `model: 'missing'` fails, `'slow'` waits for the abort. */
+export function createOpener(): {
+  open: (options: EngineOptions) => Promise<Engine>;
+  engines: CountingEngine[];
+  options: EngineOptions[];
+} {
+  const engines: CountingEngine[] = [];
+  const options: EngineOptions[] = [];
+  const open = async (one: EngineOptions): Promise<Engine> => {
+    options.push(one);
+    for (const loadedBytes of [0, 10]) {
+      one.onProgress?.({ phase: 'uploading', loadedBytes, totalBytes: 10, bytesPerSecond: 0 });
+    }
+    if (one.model === 'missing') {
+      throw new AutoglmError('file-missing', 'There is no such model.', { value: 'missing', cure: 'Look.' });
+    }
+    while (one.model === 'slow') {
+      await nextTurn();
+      one.signal?.throwIfAborted();
+    }
+    const engine = new CountingEngine();
+    engines.push(engine);
+    return engine;
+  };
+  return { open, engines, options };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+function toChunk(content: string): ChatCompletionChunk {
+  return {
+    id: 'c',
+    object: 'chat.completion.chunk',
+    created: 0,
+    model: 'counting',
+    choices: [{ index: 0, delta: { content }, finish_reason: null }],
+  };
+}
+
+function toCompletion(content: string): ChatCompletion {
+  return {
+    id: 'c',
+    object: 'chat.completion',
+    created: 0,
+    model: 'counting',
+    choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'length', logprobs: null }],
+    usage: { prompt_tokens: 1, completion_tokens: 3, total_tokens: 4 },
+  };
+}
