@@ -1,43 +1,31 @@
 import { execFile } from 'node:child_process';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeReferenceCheckpoint } from '../model/goldens/reference-model.test-support.ts';
+import { buildCli, type BuiltCli } from './built-cli.test-support.ts';
 import type { ConvertResult } from './convert.ts';
 import { createNarrowConfig } from './narrow-config.test-support.ts';
 import { createTemporaryFolder, type TemporaryFolder } from './reference-folder.test-support.ts';
 import { synthesizeCheckpoint } from './synth.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
 
 // Disk and cores may be shared with everything else that a test run does.
 vi.setConfig({ testTimeout: 120_000 });
 
 let temporary: TemporaryFolder;
-let outDir: string;
-let program: string;
+let cli: BuiltCli;
 
 // The built command: other than the sources it converts in worker threads.
 beforeAll(async () => {
   temporary = await createTemporaryFolder();
-  // Inside the project, so that its packages are found.
-  outDir = join(ROOT, 'node_modules', '.cache', `autoglm-cli-test-${process.pid}`);
-  await build({
-    root: join(ROOT, 'src/demo'),
-    configFile: join(ROOT, 'vite.config.ts'),
-    mode: 'node',
-    logLevel: 'error',
-    build: { outDir },
-  });
-  program = join(outDir, 'autoglm.js');
+  cli = await buildCli('convert-test');
 }, 60_000);
 afterAll(async () => {
   await temporary[Symbol.asyncDispose]();
-  await rm(outDir, { recursive: true });
+  await cli[Symbol.asyncDispose]();
 });
 
 /** 0.3 GB in bf16; the embedding and the head alone are 268 MB each in f32. */
@@ -55,7 +43,7 @@ async function writeWideCheckpoint(target: string): Promise<void> {
 
 async function convert(source: string, target: string, threads: number): Promise<ConvertResult> {
   const { stdout } = await run(process.execPath, [
-    program,
+    cli.program,
     'convert',
     source,
     target,
@@ -94,6 +82,6 @@ describe('the built command', () => {
   });
 
   it('exits with 2 for bad usage', async () => {
-    await expect(run(process.execPath, [program, 'convert'])).rejects.toMatchObject({ code: 2 });
+    await expect(run(process.execPath, [cli.program, 'convert'])).rejects.toMatchObject({ code: 2 });
   });
 });

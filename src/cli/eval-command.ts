@@ -109,7 +109,11 @@ async function readCases({ cases: path, limit, only }: EvalFlags): Promise<EvalC
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new AutoglmError('file-missing', `Cannot read ${path}.`, { value: path, cause });
+    throw new AutoglmError('file-missing', `Cannot read ${path}.`, {
+      value: path,
+      cure: 'Check the path.',
+      cause,
+    });
   }
   const wanted = only?.split(',').map((id) => id.trim());
   const cases = parseEvalCases(text).filter(({ id }) => !wanted || wanted.includes(id));

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AutoglmError } from '../base/errors.ts';
 import type { AnswerOptions, AnswerSummary, AnswerToken } from '../engine/answer.ts';
@@ -6,7 +5,7 @@ import type { Prompt } from '../engine/chat-prompt.ts';
 import type { LocalEngine } from '../engine/local-engine.ts';
 import type { ChatMessage, ContentPart } from '../engine/openai.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
-import { readImageUrl } from './image-url.ts';
+import { readImageFile, readImageUrl } from './image-url.ts';
 import { addLoadOptions, loadEngine, type LoadFlags } from './load-options.ts';
 import { readJsonFile } from './json-file.ts';
 import { parseCount, parseNumber } from './option-values.ts';
@@ -56,11 +55,13 @@ export function addGenerateCommand(program: Command, terminal: Terminal): void {
     .option('--max-pixels <n>', 'greatest area of an image, both frames together', parseCount)
     .option('--json', 'print one JSON object');
   addLoadOptions(command).action(async (model: string, flags: GenerateFlags) => {
+    // Before the model is loaded, which takes long: a slip in the command shows at once.
+    const input = await readInput(flags);
     const startedAt = performance.now();
     const engine = await loadEngine(model, flags, terminal);
     try {
       const loadMs = performance.now() - startedAt;
-      const result = await run(engine, flags, terminal);
+      const result = await run(engine, input, flags, terminal);
       terminal.stdout(flags.json ? `${JSON.stringify(toJson(result, loadMs))}\n` : '\n');
     } finally {
       await engine.unload();
@@ -74,9 +75,14 @@ interface GenerateResult {
   readonly promptLogprobs: readonly (readonly RankedToken[])[] | undefined;
 }
 
-async function run(engine: LocalEngine, flags: GenerateFlags, terminal: Terminal): Promise<GenerateResult> {
+async function run(
+  engine: LocalEngine,
+  input: PromptInput,
+  flags: GenerateFlags,
+  terminal: Terminal,
+): Promise<GenerateResult> {
   const { signal } = terminal;
-  const prompt = await buildPrompt(engine, flags);
+  const prompt = await buildPrompt(engine, input, flags);
   const promptLogprobs =
     flags.promptLogprobs === undefined
       ? undefined
@@ -91,20 +97,39 @@ async function run(engine: LocalEngine, flags: GenerateFlags, terminal: Terminal
   }
 }
 
-async function buildPrompt(engine: LocalEngine, flags: GenerateFlags): Promise<Prompt> {
-  const { prompt, messages, promptTokenIds, image = [], maxPixels } = flags;
+/** What the flags ask to be answered. */
+type PromptInput =
+  | { readonly messages: readonly ChatMessage[] }
+  | { readonly tokenIds: readonly number[]; readonly images: readonly Uint8Array[] };
+
+async function readInput(flags: GenerateFlags): Promise<PromptInput> {
+  const { prompt, messages, promptTokenIds, image = [], system } = flags;
   if ([prompt, messages, promptTokenIds].filter((value) => value !== undefined).length !== 1) {
     throw new AutoglmError('usage', 'Give exactly one of --prompt, --messages and --prompt-token-ids.');
   }
-  if (promptTokenIds !== undefined) {
-    const images = [];
-    for (const path of image) images.push(await engine.prompts.prepare(await readFile(path), { maxPixels }));
-    return engine.prompts.fromTokens(await readTokenIds(promptTokenIds), images);
+  if (system !== undefined && prompt === undefined) {
+    throw new AutoglmError('usage', 'Give --system only with --prompt.', { value: system });
   }
   if (messages !== undefined) {
-    return engine.prompts.fromMessages((await readJsonFile(messages)) as ChatMessage[], { maxPixels });
+    if (image.length > 0) throw new AutoglmError('usage', 'Give the images of --messages inside the file.');
+    return { messages: (await readJsonFile(messages)) as ChatMessage[] };
   }
-  return engine.prompts.fromMessages(await composeMessages(flags, image), { maxPixels });
+  if (promptTokenIds === undefined) return { messages: await composeMessages(flags, image) };
+  return {
+    tokenIds: await readTokenIds(promptTokenIds),
+    images: await Promise.all(image.map((path) => readImageFile(path))),
+  };
+}
+
+async function buildPrompt(
+  { prompts }: LocalEngine,
+  input: PromptInput,
+  { maxPixels }: GenerateFlags,
+): Promise<Prompt> {
+  if ('messages' in input) return prompts.fromMessages(input.messages, { maxPixels });
+  const images = [];
+  for (const bytes of input.images) images.push(await prompts.prepare(bytes, { maxPixels }));
+  return prompts.fromTokens(input.tokenIds, images);
 }
 
 async function composeMessages(
@@ -150,7 +175,8 @@ function toOptions(flags: GenerateFlags): AnswerOptions {
 }
 
 function toJson({ tokens, summary, promptLogprobs }: GenerateResult, loadMs: number): unknown {
-  const { promptTokens, completionTokens, timings } = summary;
+  const { promptTokens, completionTokens } = summary;
+  const { visionMs, prefillMs, timeToFirstTokenMs, decodeMs } = summary.timings;
   const hasLogprobs = tokens.some(({ logprob }) => logprob !== undefined);
   const toPlain = ({ id, logprob }: RankedToken): unknown => ({ tokenId: id, logprob });
   return {
@@ -162,6 +188,6 @@ function toJson({ tokens, summary, promptLogprobs }: GenerateResult, loadMs: num
       logprobs: tokens.map(({ id, logprob, top = [] }) => ({ tokenId: id, logprob, top: top.map(toPlain) })),
     }),
     ...(promptLogprobs && { promptLogprobs: promptLogprobs.map((ranked) => ranked.map(toPlain)) }),
-    timings: { loadMs, ...timings },
+    timings: { loadMs, visionMs, prefillMs, timeToFirstTokenMs, decodeMs },
   };
 }

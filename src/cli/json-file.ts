@@ -7,11 +7,19 @@ export async function readJsonFile(path: string): Promise<unknown> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new AutoglmError('file-missing', `Cannot read ${path}.`, { value: path, cause });
+    throw new AutoglmError('file-missing', `Cannot read ${path}.`, {
+      value: path,
+      cure: 'Check the path.',
+      cause,
+    });
   }
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new AutoglmError('message-invalid', `Cannot read ${path}: it is not JSON.`, { value: path, cause });
+    throw new AutoglmError('message-invalid', `Cannot read ${path}: it is not JSON.`, {
+      value: path,
+      cure: 'Correct the file.',
+      cause,
+    });
   }
 }

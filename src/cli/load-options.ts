@@ -1,4 +1,5 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { AutoglmError } from '../base/errors.ts';
 import { openNodeEngine } from '../engine/open-node-engine.ts';
 import type { LocalEngine } from '../engine/local-engine.ts';
 import { parseCount } from './option-values.ts';
@@ -27,8 +28,13 @@ export function addLoadOptions(command: Command): Command {
 
 /** Loads a model with progress on stderr; the caller unloads it. */
 export async function loadEngine(model: string, flags: LoadFlags, terminal: Terminal): Promise<LocalEngine> {
-  if (flags.device === 'cuda')
-    throw new InvalidArgumentError('CUDA needs the helper, which this version lacks.');
+  if (flags.device === 'cuda') {
+    throw new AutoglmError('usage', 'Cannot compute with CUDA: this version has no helper yet.', {
+      value: 'cuda',
+      limit: 'auto or webgpu',
+      cure: 'Leave --device out.',
+    });
+  }
   const line = new ProgressLine(terminal);
   const engine = await openNodeEngine({
     model,

@@ -3,29 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeReferenceCheckpoint } from '../model/goldens/reference-model.test-support.ts';
-import { runProgram, type ExitCode } from './program.ts';
 import { createTemporaryFolder, type TemporaryFolder } from './reference-folder.test-support.ts';
+import { runCommand as run } from './run-program.test-support.ts';
 
 const TINY = fileURLToPath(new URL('../../public/models/autoglm-tiny-q4f16_1', import.meta.url));
-
-interface Run {
-  readonly exitCode: ExitCode;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(...args: readonly string[]): Promise<Run> {
-  let stdout = '';
-  let stderr = '';
-  const exitCode = await runProgram(args, {
-    stdout: (text) => void (stdout += text),
-    stderr: (text) => void (stderr += text),
-    interactive: false,
-    signal: new AbortController().signal,
-    workerUrl: undefined,
-  });
-  return { exitCode, stdout, stderr };
-}
 
 let temporary: TemporaryFolder;
 let checkpoint: string;

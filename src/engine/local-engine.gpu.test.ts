@@ -42,6 +42,8 @@ function load(signal?: AbortSignal): Promise<LocalEngine> {
   return openNodeEngine({
     model: EMBEDDED_MODEL,
     contextWindow: CONTEXT,
+    // Half the time of compiling on a software adapter.
+    device: { toggles: ['disable_workgroup_init'] },
     signal,
     onProgress: (progress) => phases.push(progress),
   });
