@@ -47,8 +47,13 @@ export class VisionTower {
     this.#options = options;
   }
 
-  /** Folds the patch embedding and uploads the rope table; once, after the weights are written. */
+  /**
+   * Folds the patch embedding, uploads the rope table and compiles the tower's programs, which do not depend on
+   * the image's size; once, after the weights are written.
+   */
   async prepare(): Promise<void> {
+    const { calls } = compileVision(this.#config, this.#weights, this.#options, visionCapacity(1));
+    const programs = Promise.all(calls.map(({ program }) => this.#device.createProgram(program)));
     const { D } = this.#config.vision;
     const fold = compilePatchFold(this.#config, this.#weights);
     await this.#buffers.ensureScratch([fold]);
@@ -58,6 +63,7 @@ export class VisionTower {
     recorder.submit();
     const table = createRopeTable(MAX_GRID_SIDE, D / 2, VISION_ROPE_THETA);
     this.#device.write(this.#buffers.get(VISION_BUFFERS.rope), 0, table);
+    await programs;
   }
 
   /** Merged patches of an image: its number of image tokens. */
