@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
+import type { BufferRef } from '../kernels/kernel.ts';
 import { useDevice } from '../kernels/parity.test-support.ts';
 import { encodeSettings } from '../sampling/encode-settings.ts';
 import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
@@ -234,6 +235,23 @@ describe('generate', () => {
     // The last token needs no place of its own.
     expect(ids).toHaveLength(CONTEXT - 42 + 1);
     expect(ids.slice(0, GREEDY_TOKENS)).toEqual(goldenIds('image'));
+  });
+
+  it('reports logits that are no numbers as a fault, and answers rightly with sound weights', async () => {
+    const { buffer, byteOffset, byteLength } = model.layout.text.finalNorm as Required<BufferRef>;
+    const weights = model.buffers.get(buffer);
+    const sound = await device().read(weights, byteOffset, byteLength);
+    device().write(weights, byteOffset, new Float32Array(byteLength / 4).fill(NaN));
+    for (const stepsInFlight of [1, 4]) {
+      const tokens = generate(model, toRequest(text, undefined, { stepsInFlight }));
+      await expect(collect(tokens)).rejects.toMatchObject({
+        code: 'internal',
+        message: expect.stringContaining('token 0') as string,
+        cure: expect.any(String) as string,
+      });
+    }
+    device().write(weights, byteOffset, new Uint8Array(sound));
+    await expectGreedy();
   });
 
   it('refuses a prompt that leaves no room for an answer, and answers rightly afterwards', async () => {
