@@ -53,4 +53,4 @@ export const ROOMS = {
 };
 
 /** Packages that do not load in a browser. */
-export const NODE_PACKAGES = ['commander', 'sharp', 'webgpu', 'koffi'];
+export const NODE_PACKAGES = ['commander', 'fastify', 'koffi', 'prom-client', 'sharp', 'webgpu'];
