@@ -1,4 +1,5 @@
 import type { RankedToken } from '../model/ranked-token.ts';
+import type { TokenConstraint } from '../model/token-constraint.ts';
 import type { Prompt, PromptBuilder } from './chat-prompt.ts';
 import type { CallOptions, EngineInfo } from './engine.ts';
 import type { ModelTexts } from './model-texts.ts';
@@ -32,8 +33,14 @@ export interface AnswerEngine {
   answer(
     prompt: Prompt,
     options: AnswerOptions,
-    callOptions?: CallOptions,
+    callOptions?: AnswerCallOptions,
   ): AsyncGenerator<AnswerToken, AnswerSummary>;
+}
+
+/** What an interface gives with a request beyond the caller's own options. */
+export interface AnswerCallOptions extends CallOptions {
+  /** Decides which tokens may come next; made for this one answer. */
+  readonly constraint?: TokenConstraint | undefined;
 }
 
 /** The fields of a request that do not concern the prompt. */

@@ -236,6 +236,55 @@ describe('chat.completions.create', () => {
   });
 });
 
+describe('answer, constrained', () => {
+  /** Allows the ids of a list, one after the other, and all of `others` beside them. */
+  function createScript(ids: readonly number[], others: readonly number[] = []) {
+    const accepted: number[] = [];
+    return {
+      accepted,
+      nextMask: async () => {
+        const mask = new Uint32Array(Math.ceil(engine.texts.config.text.V / 32));
+        for (const id of [ids[accepted.length], ...others]) mask[id >>> 5] |= 1 << (id & 31);
+        return mask;
+      },
+      accept: (id: number) => void accepted.push(id),
+    };
+  }
+
+  it('chooses among the allowed tokens alone, and tells each to the constraint', async () => {
+    const script = createScript([100, 7, 1999, 31, 32]);
+    const prompt = await engine.prompts.fromMessages(HELLO);
+    const options = { temperature: 2, seed: 3, max_tokens: 5, ignore_eos: true };
+    const { ids } = await drain(engine.answer(prompt, options, { constraint: script }));
+    expect(ids).toEqual([100, 7, 1999, 31, 32]);
+    expect(script.accepted).toEqual(ids);
+  });
+
+  it('leaves the choice where everything is allowed', async () => {
+    const prompt = await engine.prompts.fromMessages(HELLO);
+    const free = await drain(engine.answer(prompt, { temperature: 0, max_tokens: 4 }));
+    const accepted: number[] = [];
+    const constraint = { nextMask: () => undefined, accept: (id: number) => void accepted.push(id) };
+    const { ids } = await drain(engine.answer(prompt, { temperature: 0, max_tokens: 4 }, { constraint }));
+    expect(ids).toEqual(free.ids);
+    expect(accepted).toEqual(ids);
+  });
+
+  it('ends the answer with what the constraint throws, and harms no other', async () => {
+    const constraint = {
+      nextMask: () => undefined,
+      accept: () => {
+        throw new RangeError('not in the grammar');
+      },
+    };
+    const prompt = await engine.prompts.fromMessages(HELLO);
+    await expect(drain(engine.answer(prompt, { temperature: 0 }, { constraint }))).rejects.toThrow(
+      'not in the grammar',
+    );
+    expect((await complete(HELLO, { max_tokens: 2 })).usage.completion_tokens).toBe(2);
+  });
+});
+
 describe('stopping', () => {
   let whole: string;
   beforeAll(async () => {

@@ -21,7 +21,7 @@ import { StopStrings } from '../sampling/stop-strings.ts';
 import { openModel, type OpenModelOptions } from '../storage/model-loader.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
 import { StreamDecoder } from '../tokenizer/stream-decoder.ts';
-import type { AnswerEngine, AnswerOptions, AnswerSummary, AnswerToken } from './answer.ts';
+import type { AnswerCallOptions, AnswerEngine, AnswerOptions, AnswerSummary, AnswerToken } from './answer.ts';
 import { ChatCompletionService } from './chat-completions.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
 import { CompletionStream } from './completion-stream.ts';
@@ -112,14 +112,14 @@ export class LocalEngine implements Engine, AnswerEngine {
   async *answer(
     prompt: Prompt,
     options: AnswerOptions,
-    callOptions: CallOptions = {},
+    callOptions: AnswerCallOptions = {},
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
     const signal = this.#combine(callOptions.signal);
     const settings = this.#parseSettings(options);
     this.model.text.requireFits(prompt.tokenIds.length);
     const leave = await this.#turns.enter(signal);
     try {
-      return yield* this.#generate(prompt, settings, options, signal);
+      return yield* this.#generate(prompt, settings, options, { ...callOptions, signal });
     } finally {
       leave();
     }
@@ -176,7 +176,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     prompt: Prompt,
     settings: SamplerSettings,
     options: AnswerOptions,
-    signal: AbortSignal,
+    { signal, constraint }: AnswerCallOptions & { readonly signal: AbortSignal },
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
     const startedAt = performance.now();
     const cachedTokens = this.#prefix.match(prompt);
@@ -193,10 +193,11 @@ export class LocalEngine implements Engine, AnswerEngine {
       sequence: { tokenIds: prompt.tokenIds, positions: prompt.positions, images },
       ropeDelta: prompt.ropeDelta,
       cachedCount: cachedTokens,
-      sampler: this.#encodeSampler(settings, prompt),
+      sampler: this.#encodeSampler(settings, prompt, constraint !== undefined),
       maxTokens,
       topCount: settings.topLogprobs,
       stepsInFlight: this.info.isSoftware ? 1 : STEPS_IN_FLIGHT,
+      constraint,
       signal,
       afterChunk: async (_, to) => {
         // Noted chunk by chunk: what an aborted prefill computed is not computed again.
@@ -275,10 +276,10 @@ export class LocalEngine implements Engine, AnswerEngine {
     return Math.min(maxTokens ?? room, room);
   }
 
-  #encodeSampler(settings: SamplerSettings, prompt: Prompt): SamplerState {
+  #encodeSampler(settings: SamplerSettings, prompt: Prompt, hasMask: boolean): SamplerState {
     const { V } = this.texts.config.text;
     return {
-      settings: encodeSettings(settings, { vocabularySize: this.#vocabularySize() }),
+      settings: encodeSettings(settings, { vocabularySize: this.#vocabularySize(), hasMask }),
       bias: settings.logitBias.size > 0 ? encodeLogitBias(settings.logitBias, V) : undefined,
       counts: hasPenalties(settings) ? encodePromptCounts(prompt.tokenIds, V) : undefined,
     };

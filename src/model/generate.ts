@@ -1,5 +1,6 @@
 import type { LanguageModel } from './language-model.ts';
 import type { Sequence } from './text-model.ts';
+import type { TokenConstraint } from './token-constraint.ts';
 import type { SampledToken, SamplerState } from './token-sampler.ts';
 
 /** One answer to generate. */
@@ -16,6 +17,8 @@ export interface GenerateRequest {
   readonly topCount: number;
   /** Decode steps that are submitted before the first one's token is read. */
   readonly stepsInFlight: number;
+  /** Which tokens may come; the sampler's settings must say that there is a mask. */
+  readonly constraint?: TokenConstraint | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPrefill?: (done: number, total: number) => void;
   /** Called before the prefill's last logits are sampled, for prompt log-probabilities. */
@@ -49,7 +52,8 @@ export async function* generate(
 }
 
 async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGenerator<SampledToken> {
-  const { slot, sequence, maxTokens, topCount, stepsInFlight, signal } = request;
+  const { slot, sequence, maxTokens, topCount, constraint, signal } = request;
+  const stepsInFlight = constraint ? 1 : request.stepsInFlight;
   const [recordDecode, recordSample, recordRanking] = await Promise.all([
     model.text.prepareDecode(1),
     model.sampler.prepareSample(1),
@@ -59,7 +63,8 @@ async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGen
   const room = model.options.context - sequence.tokenIds.length + 1;
   const count = Math.min(maxTokens, room);
   const pending: Promise<SampledToken>[] = [];
-  const issue = (step: number): void => {
+  const issue = async (step: number): Promise<void> => {
+    if (constraint) model.sampler.writeMask(slot, await constraint.nextMask());
     const recorder = model.device.createRecorder(`decode ${step}`);
     // The first token is sampled from the prefill's logits.
     if (step > 0) recordDecode(recorder);
@@ -74,9 +79,11 @@ async function* decode(model: LanguageModel, request: GenerateRequest): AsyncGen
   try {
     for (let index = 0; index < count; index++) {
       for (let step = index + pending.length; step < Math.min(count, index + stepsInFlight); step++)
-        issue(step);
+        await issue(step);
       signal?.throwIfAborted();
-      yield await (pending.shift() as Promise<SampledToken>);
+      const token = await (pending.shift() as Promise<SampledToken>);
+      constraint?.accept(token.id);
+      yield token;
     }
   } finally {
     // Surplus steps end before anybody else uses the slot; their outcome is of no interest.

@@ -7,6 +7,7 @@ import { compileSampler } from './compile-sampler.ts';
 import { RESULT_RING } from './result-ring.ts';
 import type { RankedToken } from './ranked-token.ts';
 import { PlanRunner } from './plan-runner.ts';
+import type { TokenMask } from './token-constraint.ts';
 
 /** A token that the device chose. */
 export interface SampledToken {
@@ -61,6 +62,14 @@ export class TokenSampler {
     }
     if (!bias) return;
     this.#device.write(buffers.get('sampler.bias'), slot * rowBytes, bias);
+  }
+
+  /** Lets a slot's next token be only one of the mask's; the slot's settings must say that it has a mask. */
+  writeMask(slot: number, mask: TokenMask | undefined): void {
+    const words = new Uint32Array(Math.ceil(this.#V / 32));
+    if (mask) words.set(mask.subarray(0, words.length));
+    else words.fill(0xffffffff);
+    this.#device.write(this.#buffers.get('sampler.mask'), slot * words.byteLength, words);
   }
 
   /** Records the choice of one token for each of the first `columns` rows. */
