@@ -42,6 +42,7 @@ export type ErrorCode =
   // engine
   | 'engine-unloaded'
   | 'engine-busy'
+  | 'model-unknown'
   | 'helper-unreachable'
   | 'usage'
   | 'internal';
@@ -54,9 +55,16 @@ export interface FaultDetails {
   readonly limit?: unknown;
   /** What the reader can do about it: one imperative sentence. */
   readonly cure?: string;
+  /** Path of the request's field at fault, such as `top_p` or `messages[0].content`. */
+  readonly param?: string | undefined;
+  /** What is wrong with that field. */
+  readonly fieldFault?: FieldFault | undefined;
   /** The lower-level error, kept for logs. */
   readonly cause?: unknown;
 }
+
+/** How a field of a request is wrong: absent, not known, of a wrong type, out of range, or known but not offered. */
+export type FieldFault = 'missing' | 'unknown' | 'type' | 'value' | 'unsupported';
 
 /**
  * The one error base of the package.
@@ -70,25 +78,30 @@ export class AutoglmError extends Error {
   readonly value: unknown;
   readonly limit: unknown;
   readonly cure: string | undefined;
+  readonly param: string | undefined;
+  readonly fieldFault: FieldFault | undefined;
 
   constructor(code: ErrorCode, message: string, details: FaultDetails = {}) {
-    const { value, limit, cure, cause } = details;
+    const { value, limit, cure, param, fieldFault, cause } = details;
     super(cure === undefined ? message : `${message} ${cure}`, cause === undefined ? undefined : { cause });
     this.code = code;
     this.value = value;
     this.limit = limit;
     this.cure = cure;
+    this.param = param;
+    this.fieldFault = fieldFault;
   }
 
   /** Plain data for a worker message or an HTTP body; `fromJSON` is its inverse. */
   toJSON(): SerializedError {
-    const { code, message } = this;
-    return { code, message, value: toPlain(this.value), limit: toPlain(this.limit), cure: this.cure };
+    const { code, message, cure, param, fieldFault } = this;
+    return { code, message, value: toPlain(this.value), limit: toPlain(this.limit), cure, param, fieldFault };
   }
 
   /** Rebuilds an error that crossed a worker or the network; its message is kept as it was. */
   static fromJSON(plain: SerializedError): AutoglmError {
-    const error = new AutoglmError(plain.code, plain.message, { value: plain.value, limit: plain.limit });
+    const { code, message, value, limit, param, fieldFault } = plain;
+    const error = new AutoglmError(code, message, { value, limit, param, fieldFault });
     Object.defineProperty(error, 'cure', { value: plain.cure, enumerable: true });
     return error;
   }
@@ -101,6 +114,8 @@ export interface SerializedError {
   readonly value?: unknown;
   readonly limit?: unknown;
   readonly cure?: string | undefined;
+  readonly param?: string | undefined;
+  readonly fieldFault?: FieldFault | undefined;
 }
 
 /** True for an `AutoglmError`, optionally of one code. */
