@@ -2,6 +2,7 @@
 export type ErrorCode =
   // gpu
   | 'webgpu-unavailable'
+  | 'cuda-unavailable'
   | 'device-lost'
   | 'out-of-memory'
   | 'limit-exceeded'

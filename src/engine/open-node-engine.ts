@@ -1,3 +1,4 @@
+import type { Device } from '../gpu/device.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { decodeWithSharp } from '../image/decode-node.ts';
 import { createHttpSource } from '../storage/http-source.ts';
@@ -15,19 +16,22 @@ export interface NodeEngineOptions {
   readonly cacheFormat?: 'f16' | 'f32' | undefined;
   /** Sequences that the KV cache holds side by side; 1. */
   readonly slots?: number | undefined;
-  readonly device?: NodeOpenOptions;
+  readonly device?: NodeOpenOptions | undefined;
+  /** Opens the device instead of Dawn, such as a CUDA device. */
+  readonly openDevice?: (() => Promise<Device>) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
-/** Opens a GPU through Dawn and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
+/** Opens a GPU, through Dawn unless told otherwise, and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
 export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
   const { model, contextWindow, cacheFormat, slots, signal, onProgress } = options;
+  const openDevice = options.openDevice ?? (() => openNodeDevice(options.device));
   const isUrl = /^https?:/.test(model);
   return LocalEngine.load({
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
     createSha256: createNodeSha256,
-    device: await openNodeDevice(options.device),
+    device: await openDevice(),
     decodeImage: decodeWithSharp,
     contextWindow,
     cacheFormat,
