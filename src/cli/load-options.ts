@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { AutoglmError } from '../base/errors.ts';
 import { openNodeEngine } from '../engine/open-node-engine.ts';
 import type { LocalEngine } from '../engine/local-engine.ts';
+import type { CacheFormat } from '../kernels/kernel.ts';
 import { parseCount } from './option-values.ts';
 import { formatBytes, ProgressLine, type Terminal } from './terminal.ts';
 
@@ -9,7 +10,7 @@ import { formatBytes, ProgressLine, type Terminal } from './terminal.ts';
 export interface LoadFlags {
   readonly device: 'auto' | 'webgpu' | 'cuda';
   readonly context?: number;
-  readonly kvFormat?: 'f16' | 'f32';
+  readonly kvFormat?: CacheFormat;
   readonly dawnToggle?: readonly string[];
   readonly withoutFeature?: readonly string[];
 }
@@ -21,7 +22,9 @@ export function addLoadOptions(command: Command): Command {
       new Option('--device <device>', 'where to compute').choices(['auto', 'webgpu', 'cuda']).default('auto'),
     )
     .option('--context <tokens>', 'context window', parseCount)
-    .addOption(new Option('--kv-format <format>', 'number format of the KV cache').choices(['f16', 'f32']))
+    .addOption(
+      new Option('--kv-format <format>', 'number format of the KV cache').choices(['f16', 'f32', 'q8']),
+    )
     .option('--dawn-toggle <name...>', 'Dawn toggles that a browser would not set')
     .option('--without-feature <name...>', 'WebGPU features to leave out');
 }

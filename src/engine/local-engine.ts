@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import { describeAdapter } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
+import type { CacheFormat } from '../kernels/kernel.ts';
 import { generate } from '../model/generate.ts';
 import { LanguageModel } from '../model/language-model.ts';
 import { MAX_RANKED } from '../model/logprob-ranker.ts';
@@ -40,7 +41,7 @@ export interface LocalEngineOptions extends Pick<OpenModelOptions, 'cache' | 've
   /** Tokens; default: what the model allows, at most `DEFAULT_CONTEXT_WINDOW`. */
   readonly contextWindow?: number | undefined;
   /** Number format of the KV cache; default f16, or f32 for a model in f32. */
-  readonly cacheFormat?: 'f16' | 'f32' | undefined;
+  readonly cacheFormat?: CacheFormat | undefined;
   /** Sequences that the KV cache holds side by side; 1. */
   readonly slots?: number | undefined;
   readonly signal?: AbortSignal | undefined;

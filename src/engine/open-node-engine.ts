@@ -1,6 +1,7 @@
 import type { Device } from '../gpu/device.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { decodeWithSharp } from '../image/decode-node.ts';
+import type { CacheFormat } from '../kernels/kernel.ts';
 import { createHttpSource } from '../storage/http-source.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
@@ -13,7 +14,7 @@ export interface NodeEngineOptions {
   readonly model: string;
   readonly contextWindow?: number | undefined;
   /** Number format of the KV cache; default f16, or f32 for a model in f32. */
-  readonly cacheFormat?: 'f16' | 'f32' | undefined;
+  readonly cacheFormat?: CacheFormat | undefined;
   /** Sequences that the KV cache holds side by side; 1. */
   readonly slots?: number | undefined;
   readonly device?: NodeOpenOptions | undefined;

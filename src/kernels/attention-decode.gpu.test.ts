@@ -23,7 +23,7 @@ describe('AttentionDecode', () => {
     { H: 2, KV: 2, D: 16, splits: 1, cacheFormat: 'f32', sequences: [[1, 0]] },
     { H: 4, KV: 2, D: 32, splits: 4, cacheFormat: 'f16', sequences: [[31, 0]] },
     { H: 8, KV: 2, D: 24, splits: 2, cacheFormat: 'f32', sequences: [[32, 0]] },
-    { H: 4, KV: 1, D: 64, splits: 3, cacheFormat: 'f16', sequences: [[33, 1]] },
+    { H: 4, KV: 1, D: 64, splits: 3, cacheFormat: 'q8', sequences: [[33, 1]] },
     { H: 32, KV: 2, D: 128, splits: 8, cacheFormat: 'f16', sequences: [[200, 0]] },
     { H: 16, KV: 1, D: 16, splits: 5, cacheFormat: 'f32', sequences: [[1000, 0]] },
     { H: 2, KV: 2, D: 128, splits: 7, cacheFormat: 'f32', sequences: [[1000, 0]], scale: 300 },

@@ -31,7 +31,7 @@ describe('AttentionTile', () => {
     { rows: 1, H: 2, KV: 2, D: 16, context: 8, ...text },
     { rows: 65, H: 2, KV: 1, D: 32, context: 80, ...text },
     { rows: 33, H: 4, KV: 2, D: 64, context: 160, ...text, slots: 3, slot: 1, cacheStart: 95 },
-    { rows: 100, H: 4, KV: 1, D: 24, context: 128, isCausal: true, cacheFormat: 'f32', cacheStart: 1 },
+    { rows: 100, H: 4, KV: 1, D: 24, context: 128, isCausal: true, cacheFormat: 'q8', cacheStart: 1 },
     { rows: 20, H: 2, KV: 2, D: 128, context: 64, ...text, cacheStart: 31 },
     { rows: 40, H: 2, KV: 2, D: 16, context: 64, ...text, cacheStart: 20, scale: 300 },
     { rows: 1, H: 1, KV: 1, D: 32, context: 4, ...vision },

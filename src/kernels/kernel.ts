@@ -31,8 +31,14 @@ export interface KernelCall {
 /** How partial sums of a workgroup are added: by subgroup operations or through workgroup memory. */
 export type Reduction = 'subgroup' | 'workgroup';
 
-/** Number format of the KV cache. */
-export type CacheFormat = 'f16' | 'f32';
+/** Number format of the KV cache; `q8` has 7 bits a value and an exponent for every four, 8 bits in all. */
+export type CacheFormat = 'f16' | 'f32' | 'q8';
+
+/** Number formats of the vision tower's keys and values, which are written two at a time. */
+export type PairCacheFormat = Exclude<CacheFormat, 'q8'>;
+
+/** Bytes of one cached value. */
+export const CACHE_BYTES: Readonly<Record<CacheFormat, number>> = { f32: 4, f16: 2, q8: 1 };
 
 /** A matrix [N, K] on the device, cut by rows where one binding could not hold it. */
 export interface WeightMatrix {

@@ -172,7 +172,7 @@ describe('RopeQkvInt8', () => {
       mropeSections: [8, 12, 12],
       context: 5,
       K: 160,
-      cacheFormat: 'f32',
+      cacheFormat: 'q8',
       reduction: 'subgroup',
       workgroup: 16,
       tokens: [
@@ -181,7 +181,7 @@ describe('RopeQkvInt8', () => {
       ],
     },
     {
-      // Parts end in the middle of a head and of four outputs, the last one in the middle of its only four.
+      // Parts end in the middle of a head.
       H: 2,
       KV: 1,
       D: 64,
@@ -192,7 +192,7 @@ describe('RopeQkvInt8', () => {
       cacheFormat: 'f16',
       reduction: 'workgroup',
       workgroup: 16,
-      partRows: [90, 164, 2],
+      partRows: [88, 164, 4],
       tokens: Array.from({ length: 8 }, (_, slot) => {
         return { position: [slot, 19 - slot, 2 * slot] as const, slot: 7 - slot, cacheIndex: slot % 4 };
       }),

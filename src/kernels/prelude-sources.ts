@@ -1,5 +1,6 @@
 import cacheF16Source from '#shaders/preludes/cache-f16.wgsl?raw';
 import cacheF32Source from '#shaders/preludes/cache-f32.wgsl?raw';
+import cacheQ8Source from '#shaders/preludes/cache-q8.wgsl?raw';
 import fourOutputsSource from '#shaders/preludes/four-outputs.wgsl?raw';
 import keysPerSplitSource from '#shaders/preludes/keys-per-split.wgsl?raw';
 import patchPlaceSource from '#shaders/preludes/patch-place.wgsl?raw';
@@ -38,6 +39,7 @@ const WEIGHTS: Readonly<Record<WeightFormat, Prelude>> = {
 const CACHES: Readonly<Record<CacheFormat, Prelude>> = {
   f16: prelude('cache-f16', cacheF16Source),
   f32: prelude('cache-f32', cacheF32Source),
+  q8: prelude('cache-q8', cacheQ8Source),
 };
 
 /** `weight8`, which reads a matrix of the format. */
@@ -45,7 +47,7 @@ export function weightPrelude(format: WeightFormat): Prelude {
   return WEIGHTS[format];
 }
 
-/** `pack_pair` and `unpack_quad` of the KV cache's format. */
+/** `pack_quad` and `unpack_quad` of the KV cache's format; all but `q8` have `pack_pair` as well. */
 export function cachePrelude(format: CacheFormat): Prelude {
   return CACHES[format];
 }

@@ -1,5 +1,6 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectCacheClose, packCache, UNTOUCHED_CACHE } from './cache-packing.test-support.ts';
+import { packQ8Reference } from './cache-q8.reference.ts';
 import type { CacheFormat } from './kernel.ts';
 import { expectClose, randomFloats, ref, rowWords, runKernel, useDevice } from './parity.test-support.ts';
 import { ropeAppend } from './rope-append.ts';
@@ -44,7 +45,7 @@ describe('RopeAppend', () => {
       rotaryDimensions: 64,
       mropeSections: [8, 12, 12],
       context: 5,
-      cacheFormat: 'f32',
+      cacheFormat: 'q8',
       tokens: [
         { position: [7, 7, 7], slot: 2, cacheIndex: 0 },
         { position: [0, 1, 2], slot: 0, cacheIndex: 4 },
@@ -110,4 +111,42 @@ describe('RopeAppend', () => {
       }
     });
   }
+
+  it('writes a q8 cache bit for bit as its twin does, for zeros, ties, the tiny and the too large', async () => {
+    const magnitudes = [
+      1e-30,
+      1e-6,
+      2 ** -11,
+      1.5 * 2 ** -11,
+      0.03,
+      0.0313,
+      0.5,
+      1,
+      63.5,
+      64,
+      900,
+      1024,
+      5e4,
+    ];
+    const values = Float32Array.from({ length: 4 * 32 }, (_, i) => {
+      const size = magnitudes[(i >> 2) % magnitudes.length];
+      return i < 4 ? 0 : size * [1, -0.5, 0.3, -1.9][(i + (i >> 4)) % 4];
+    });
+    const D = values.length;
+    const arrays = {
+      qkv: Float32Array.from([...new Float32Array(2 * D), ...values]),
+      bias: new Float32Array(3 * D),
+      rope: new Float32Array(8),
+      rows: rowWords([{ position: [0, 0, 0], slot: 0, cacheIndex: 0 }]),
+      q: new Float32Array(D),
+      keys: new Uint32Array(D / 4),
+      values: new Uint32Array(D / 4),
+    };
+    const sizes = { H: 1, KV: 1, D, rotaryDimensions: 4, mropeSections: [2, 0, 0] as const, context: 1 };
+    const [qkv, bias, rope, rows, q] = ['qkv', 'bias', 'rope', 'rows', 'q'].map(ref);
+    const cache = { keys: ref('keys'), values: ref('values') };
+    const call = ropeAppend({ label: 'q8', ...sizes, cacheFormat: 'q8', qkv, bias, rope, rows, q, ...cache });
+    const results = await runKernel(device(), call, arrays, { rows: 1, outputs: ['values'] });
+    expect(new Uint32Array(results.values)).toEqual(packQ8Reference(values));
+  });
 });

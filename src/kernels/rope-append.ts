@@ -42,7 +42,7 @@ export function ropeAppend(options: RopeAppendOptions): KernelCall {
       constants: ropeConstants(options),
     },
     bindings: { qkv, bias, rope, rows, q, keys, values },
-    grid: [ceilDivide(((H + 2 * KV) * D) / 2, 64), { rows: 'tokens', per: 1 }, 1],
+    grid: [ceilDivide(((H + 2 * KV) * D) / 4, 64), { rows: 'tokens', per: 1 }, 1],
   };
 }
 

@@ -1,6 +1,6 @@
 import source from '#shaders/rope-vision.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
+import type { BufferRef, KernelCall, PairCacheFormat } from './kernel.ts';
 import { cachePrelude, PATCH_PLACE, STEP } from './prelude-sources.ts';
 
 /** What `ropeVision` computes with; shapes in brackets. */
@@ -9,7 +9,7 @@ export interface RopeVisionOptions {
   readonly H: number;
   readonly D: number;
   readonly spatialMergeSize: number;
-  readonly cacheFormat: CacheFormat;
+  readonly cacheFormat: PairCacheFormat;
   readonly step: BufferRef;
   /** [P, 3, H, D] f32 */
   readonly qkv: BufferRef;

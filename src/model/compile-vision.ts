@@ -2,7 +2,7 @@ import { addNorm } from '../kernels/add-norm.ts';
 import { attentionTile } from '../kernels/attention-tile.ts';
 import { embedPatches } from '../kernels/embed-patches.ts';
 import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
-import { K_UNIT, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
+import { CACHE_BYTES, K_UNIT, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
 import { layerNormGelu } from '../kernels/layer-norm-gelu.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeVision } from '../kernels/rope-vision.ts';
@@ -205,8 +205,9 @@ function addAttention(
 ): void {
   const { builder, config, options, P } = compiler;
   const { C, H, D, spatialMergeSize } = config;
-  const { cacheFormat } = options;
-  const words = cacheFormat === 'f16' ? (P * C) / 2 : P * C;
+  // Kept for one block only: nothing is won by fewer bits.
+  const cacheFormat = options.cacheFormat === 'q8' ? 'f16' : options.cacheFormat;
+  const words = (P * C * CACHE_BYTES[cacheFormat]) / 4;
   const step = { buffer: VISION_BUFFERS.step };
   const qkv = builder.buffer('vision.qkv', P * 3 * C);
   const q = builder.buffer('vision.q', P * C);

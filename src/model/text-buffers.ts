@@ -1,4 +1,4 @@
-import type { BufferRef } from '../kernels/kernel.ts';
+import { CACHE_BYTES, type BufferRef } from '../kernels/kernel.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
 import type { PlanBuilder } from './plan.ts';
@@ -35,7 +35,6 @@ export function addKeyValueCache(
   { slots, context, cacheFormat }: CompileOptions,
   layer: number,
 ): { keys: BufferRef; values: BufferRef } {
-  const elements = slots * KV * context * D;
-  const words = cacheFormat === 'f16' ? elements / 2 : elements;
+  const words = (slots * KV * context * D * CACHE_BYTES[cacheFormat]) / 4;
   return { keys: builder.buffer(`keys.${layer}`, words), values: builder.buffer(`values.${layer}`, words) };
 }

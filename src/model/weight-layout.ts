@@ -332,14 +332,14 @@ class LayoutBuilder {
 
   #rowsAPart(rowBytes: number): number {
     const limit = Math.min(this.#limits.maxBindingBytes, this.#limits.maxBufferBytes, MAX_ARENA_BYTES);
-    // Even, so that a part of a row of f16 scales starts at a whole word.
-    const rows = Math.floor(limit / rowBytes / 2) * 2;
+    // Scales then start at a whole word, and no four outputs that a kernel stores together are parted.
+    const rows = Math.floor(limit / rowBytes / 4) * 4;
     if (rows > 0) return rows;
     throw new AutoglmError(
       'limit-exceeded',
-      `Two rows of a weight need ${rowBytes * 2} bytes and a binding holds ${limit}.`,
+      `Four rows of a weight need ${rowBytes * 4} bytes and a binding holds ${limit}.`,
       {
-        value: rowBytes * 2,
+        value: rowBytes * 4,
         limit,
         cure: 'Use a device with larger buffers.',
       },

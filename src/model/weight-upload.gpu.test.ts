@@ -14,7 +14,7 @@ import { WeightUpload } from './weight-upload.ts';
 const DTYPE_BYTES = { uint32: 4, float16: 2, float32: 4 } as const;
 
 /** Cut so tightly that matrices are split by rows, also inside of joined ones. */
-const LIMITS = { maxBufferBytes: 32768, maxBindingBytes: 16384, bindingAlignment: 256 };
+const LIMITS = { maxBufferBytes: 49152, maxBindingBytes: 24576, bindingAlignment: 256 };
 
 describe('WeightUpload', () => {
   const device = useDevice();
