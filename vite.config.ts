@@ -1,8 +1,12 @@
+import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import type { ViteUserConfig } from 'vitest/config';
+import { PACKAGE_ENTRIES } from './.ci/package-entries.mjs';
 
 type BuildOptions = NonNullable<ViteUserConfig['build']>;
+
+const toPath = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 const APP_BUILD: BuildOptions = { outDir: '../../dist/app', emptyOutDir: true, target: 'es2023' };
 
@@ -15,11 +19,52 @@ const NODE_BUILD: BuildOptions = {
   ssr: true,
   rolldownOptions: {
     input: {
-      autoglm: fileURLToPath(new URL('src/cli/autoglm.ts', import.meta.url)),
-      'block-worker': fileURLToPath(new URL('src/cli/block-worker.ts', import.meta.url)),
+      autoglm: toPath('src/cli/autoglm.ts'),
+      'block-worker': toPath('src/cli/block-worker.ts'),
     },
     output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
   },
+};
+
+/** `--mode package`: what npm gets, one file a module so that bundlers drop what is not used. */
+const PACKAGE_BUILD: BuildOptions = {
+  outDir: '../../dist/package',
+  emptyOutDir: true,
+  copyPublicDir: false,
+  target: 'es2023',
+  minify: false,
+  lib: {
+    formats: ['es'],
+    entry: Object.fromEntries(PACKAGE_ENTRIES.map((entry) => [entry, toPath(`src/${entry}.ts`)])),
+  },
+  rolldownOptions: {
+    external: (id) => /^[@a-z]/i.test(id) && !isAbsolute(id),
+    output: {
+      preserveModules: true,
+      preserveModulesRoot: toPath('src'),
+      entryFileNames: '[name].js',
+    },
+  },
+};
+
+/** `--mode cdn`: the element and its packages for a script tag, without a bundler. */
+const CDN_BUILD: BuildOptions = {
+  outDir: '../../dist/cdn',
+  emptyOutDir: true,
+  copyPublicDir: false,
+  target: 'es2023',
+  modulePreload: false,
+  rolldownOptions: {
+    input: { autoglm: toPath('src/index.ts') },
+    preserveEntrySignatures: 'strict',
+    output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
+  },
+};
+
+const BUILDS: Readonly<Record<string, BuildOptions>> = {
+  node: NODE_BUILD,
+  package: PACKAGE_BUILD,
+  cdn: CDN_BUILD,
 };
 
 /** The pages live in `src/demo`; the library and the command line are built from the same configuration. */
@@ -31,8 +76,14 @@ export default defineConfig(({ mode }) => ({
   // The worker's packages are found before the first page asks for them: found later, they would reload the page
   // in the middle of its first load.
   optimizeDeps: { entries: ['*.html', '../worker/engine-worker.ts', '../element/index.ts'] },
-  build: mode === 'node' ? NODE_BUILD : APP_BUILD,
-  worker: { format: 'es' },
+  build: BUILDS[mode] ?? APP_BUILD,
+  worker: {
+    format: 'es',
+    // A bundler that takes in the package copies the worker's script as it is: it has to be one small file.
+    ...(mode === 'package' || mode === 'cdn'
+      ? { rolldownOptions: { output: { codeSplitting: false, minify: true } } }
+      : {}),
+  },
   test: {
     root: '.',
     projects: [

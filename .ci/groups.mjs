@@ -76,6 +76,8 @@ export const GROUPS = [
     command: () => [VITE, 'build', '--mode=node', '--logLevel=warn'],
     timeoutSeconds: 300,
   },
+  { name: 'build:package', command: () => ['.ci/build-package.mjs'], timeoutSeconds: 300 },
+  { name: 'package', command: () => ['.ci/check-package.mjs'], timeoutSeconds: 120 },
   {
     name: 'e2e',
     command: playwright,

@@ -127,6 +127,7 @@ const LIST_PARTS =
  */
 @customElement('autoglm-chat')
 export class AutoglmChat extends LitElement {
+  /** @internal */
   static override styles = [controlStyles, themeStyles, chatStyles];
 
   /** URL of the model folder, relative to the page. */
@@ -152,13 +153,20 @@ export class AutoglmChat extends LitElement {
   /** Sampler settings of every request; greedy by default. */
   @property({ attribute: false }) generation: GenerationSettings = {};
 
+  /** @internal */
   @state() facts: ModelFacts | null = null;
+  /** @internal */
   @state() countImageTokens: ImageTokenCounter | null = null;
+  /** @internal */
   @state() announcement = '';
 
+  /** @internal */
   @query('autoglm-composer') composer!: AutoglmComposer;
+  /** @internal */
   @query('autoglm-message-list') list!: AutoglmMessageList | null;
+  /** @internal */
   @query('autoglm-image-viewer') viewer!: AutoglmImageViewer;
+  /** @internal */
   @query('autoglm-history-panel') historyPanel!: AutoglmHistoryPanel;
 
   readonly #internals = this.attachInternals();
@@ -187,6 +195,7 @@ export class AutoglmChat extends LitElement {
     return this.#engine.engine;
   }
 
+  /** Null gives the engine back. */
   set engine(engine: Engine | null) {
     if (engine === null) this.#engine.unload();
     else this.#engine.adopt(engine);

@@ -59,6 +59,7 @@ export interface AssistantTurn extends TurnBase {
   readonly leftOutTurnCount: number;
 }
 
+/** A turn of a conversation. */
 export type Turn = UserTurn | AssistantTurn;
 
 /**

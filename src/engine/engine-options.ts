@@ -19,6 +19,7 @@ export interface EngineOptions {
   readonly helperUrl?: string | undefined;
   /** Aborts the load. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with every step of the load. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 

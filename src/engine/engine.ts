@@ -36,10 +36,12 @@ export interface CallOptions {
 
 /** The `engine.chat.completions.create` overloads. */
 export interface ChatCompletions {
+  /** Streams an answer; leaving the loop stops it. */
   create(
     request: ChatCompletionRequest & { stream: true },
     options?: CallOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  /** Answers at once. */
   create(
     request: ChatCompletionRequest & { stream?: false | undefined },
     options?: CallOptions,

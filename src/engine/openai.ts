@@ -12,6 +12,7 @@ export interface ImagePart {
   readonly image_url: { readonly url: string; readonly detail?: 'auto' | 'low' | 'high' };
 }
 
+/** A part of a message's content. */
 export type ContentPart = TextPart | ImagePart;
 
 /** One turn of a conversation. */
@@ -50,6 +51,7 @@ export interface ChatCompletionRequest {
   readonly ignore_eos?: boolean;
 }
 
+/** Tokens of a request and its answer. */
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -67,6 +69,7 @@ export interface GenerationTimings {
   readonly decodeTokensPerSecond: number;
 }
 
+/** How likely a token was, and what else might have come. */
 export interface TokenLogprob {
   readonly token: string;
   readonly token_id: number;
@@ -78,8 +81,10 @@ export interface TokenLogprob {
   }[];
 }
 
+/** Why an answer ended. */
 export type FinishReason = 'stop' | 'length' | 'abort';
 
+/** A whole answer. */
 export interface ChatCompletion {
   readonly id: string;
   readonly object: 'chat.completion';
@@ -94,6 +99,7 @@ export interface ChatCompletion {
   readonly usage: Usage;
 }
 
+/** A piece of a streamed answer. */
 export interface ChatCompletionChunk {
   readonly id: string;
   readonly object: 'chat.completion.chunk';
