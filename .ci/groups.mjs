@@ -35,6 +35,11 @@ function playwright({ args }) {
   return ['node_modules/@playwright/test/cli.js', 'test', '-c', 'e2e', ...project, ...args];
 }
 
+/** @type {Group['command']} */
+function examples({ args }) {
+  return ['node_modules/@playwright/test/cli.js', 'test', '-c', 'e2e/examples', ...args];
+}
+
 /** @type {Group[]} */
 export const GROUPS = [
   {
@@ -84,5 +89,12 @@ export const GROUPS = [
     readReport: readPlaywrightReport,
     needsBrowser: true,
     timeoutSeconds: 900,
+  },
+  {
+    name: 'examples',
+    command: examples,
+    readReport: readPlaywrightReport,
+    needsBrowser: true,
+    timeoutSeconds: 300,
   },
 ];

@@ -46,6 +46,8 @@ function launchWith(flags: string[]) {
  */
 export default defineConfig({
   testDir: '.',
+  // They have a configuration of their own.
+  testIgnore: 'examples/**',
   outputDir: '../test-results',
   // The software adapter uses every core already.
   workers: 1,
