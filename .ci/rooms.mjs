@@ -46,7 +46,8 @@ export const ROOMS = {
   worker: { imports: ['engine', 'protocol', 'base'] },
   agent: { imports: ['base', { room: 'engine', typesOnly: true }] },
   element: { imports: ['engine', 'agent', 'base'] },
-  helper: { imports: ['engine', 'gpu', 'protocol', 'base'], shaders: ['cuda'], nodeOnly: true },
+  // Storage: models that pages hand over are kept by the manifest's own rules.
+  helper: { imports: ['engine', 'storage', 'gpu', 'protocol', 'base'], shaders: ['cuda'], nodeOnly: true },
   cli: { imports: ['*'], except: ['element', 'demo'], nodeOnly: true },
   demo: { imports: [ENTRY_ROOM] },
   [ENTRY_ROOM]: { imports: ['*'], except: ['helper', 'cli', 'demo'] },

@@ -45,6 +45,9 @@ export type ErrorCode =
   | 'engine-busy'
   | 'model-unknown'
   | 'helper-unreachable'
+  | 'helper-unlinked'
+  | 'helper-blocked'
+  | 'port-unavailable'
   | 'usage'
   | 'internal';
 

@@ -5,6 +5,8 @@ import { addConvertCommand } from './convert-command.ts';
 import { addEvalCommand } from './eval-command.ts';
 import { addGenerateCommand } from './generate-command.ts';
 import { addInspectCommand } from './inspect-command.ts';
+import { addPairCommands } from './pair-command.ts';
+import { addServeCommand } from './serve-command.ts';
 import { addSynthCommand } from './synth-command.ts';
 import { addTokenizeCommand } from './tokenize-command.ts';
 import type { Terminal } from './terminal.ts';
@@ -42,6 +44,8 @@ function createProgram(terminal: Terminal): Command {
   addGenerateCommand(program, terminal);
   addEvalCommand(program, terminal);
   addBenchCommand(program, terminal);
+  addServeCommand(program, terminal);
+  addPairCommands(program, terminal);
   return program;
 }
 

@@ -14,6 +14,25 @@ export interface EngineInfo {
   /** Bytes on the GPU: weights, KV cache and work space. */
   readonly gpuBytes: number;
   readonly quantization: string;
+  /** Why it runs here and not elsewhere; absent where nothing was chosen. */
+  readonly reason?: BackendReason | undefined;
+}
+
+/** Why an engine runs where it runs. */
+export interface BackendReason {
+  readonly code:
+    'asked-for' | 'fits' | 'no-webgpu' | 'too-small' | 'out-of-memory' | 'device-lost' | 'helper-back';
+  /** One English sentence with the figures; pages translate the code. */
+  readonly text: string;
+}
+
+/** What an engine holds at this moment. */
+export interface EngineStats {
+  readonly gpuBytes: number;
+  /** Tokens in the KV cache that a next prompt could share. */
+  readonly cacheTokens: number;
+  /** Tokens that the KV cache holds when it is full. */
+  readonly cacheCapacity: number;
 }
 
 /** Names of the steps of a load, in order. */
@@ -56,6 +75,8 @@ export interface ChatCompletions {
 export interface Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  /** Figures for monitoring; absent where the engine is not in this process. */
+  stats?(): EngineStats;
   /** Frees the GPU and the worker; later calls throw `engine-unloaded`. Idempotent. */
   unload(): Promise<void>;
 }

@@ -26,7 +26,14 @@ import type { AnswerCallOptions, AnswerEngine, AnswerOptions, AnswerSummary, Ans
 import { ChatCompletionService } from './chat-completions.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
 import { CompletionStream } from './completion-stream.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadProgress } from './engine.ts';
+import type {
+  CallOptions,
+  ChatCompletions,
+  Engine,
+  EngineInfo,
+  EngineStats,
+  LoadProgress,
+} from './engine.ts';
 import { ImageFeatures } from './image-features.ts';
 import { readModelTexts, type ModelTexts } from './model-texts.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -159,6 +166,14 @@ export class LocalEngine implements Engine, AnswerEngine {
     } finally {
       leave();
     }
+  }
+
+  stats(): EngineStats {
+    return {
+      gpuBytes: this.#device.allocatedBytes,
+      cacheTokens: this.#prefix.length,
+      cacheCapacity: this.info.contextWindow * this.model.options.slots,
+    };
   }
 
   async unload(): Promise<void> {

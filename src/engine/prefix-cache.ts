@@ -8,6 +8,11 @@ export class PrefixCache {
   readonly #imageKeys = new Map<string, number>();
   #keys: number[] = [];
 
+  /** Tokens that the slot holds. */
+  get length(): number {
+    return this.#keys.length;
+  }
+
   /** Tokens of the prompt that the slot already holds; at least one is left to compute. */
   match(prompt: Prompt): number {
     const keys = this.#toKeys(prompt);
