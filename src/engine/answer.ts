@@ -19,10 +19,18 @@ export interface AnswerToken {
 /** Counts and times of an answer, known at its end. */
 export interface AnswerSummary {
   readonly promptTokens: number;
-  /** Prompt tokens that the KV cache already held. */
+  /** Prompt tokens that the KV cache already held, or that another answer computed as well. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
+  /** `abort` when the answer was interrupted. */
+  readonly finishReason: FinishReason;
   readonly timings: GenerationTimings;
+}
+
+/** What is told of every answer when it has ended, complete or not. */
+export interface AnswerMetrics extends Omit<AnswerSummary, 'finishReason'> {
+  /** `error` for a fault; a caller that aborts or leaves counts as `abort`. */
+  readonly outcome: FinishReason | 'error';
 }
 
 /** What generates answers; OpenAI's and other interfaces are built on it. */

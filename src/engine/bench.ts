@@ -88,7 +88,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   const { text, sampler, device } = model;
   const recordDecode = await text.prepareDecode(batch);
   const recordSample = await sampler.prepareSample(batch);
-  await startSequences(model, batch);
+  startSequences(model, batch);
   const startedAt = performance.now();
   if (cachedTokens === undefined) await prefillAll(model, batch, promptTokens);
   const prefilledAt = performance.now();
@@ -138,12 +138,12 @@ function submit(
   recorder.submit();
 }
 
-async function startSequences({ sampler, config }: LanguageModel, batch: number): Promise<void> {
+function startSequences({ sampler, config }: LanguageModel, batch: number): void {
   const { V } = config.text;
   const request = { temperature: 0, seed: 1 };
   const settings = parseSampling(request, { defaults: PLAIN_DEFAULTS, vocabularySize: V });
   for (let slot = 0; slot < batch; slot++) {
-    await sampler.start(slot, { settings: encodeSettings(settings, { vocabularySize: V }) });
+    sampler.start(slot, { settings: encodeSettings(settings, { vocabularySize: V }) });
   }
 }
 

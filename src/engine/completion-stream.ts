@@ -29,6 +29,10 @@ export class CompletionStream {
     this.#rules = rules;
   }
 
+  get eosTokenIds(): ReadonlySet<number> {
+    return this.#rules.eosTokenIds;
+  }
+
   /** Takes the next id; after a step with a finish reason no more may come. */
   push(id: number): CompletionStep {
     const { decoder, stops, eosTokenIds, maxTokens } = this.#rules;

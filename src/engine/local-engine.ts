@@ -3,12 +3,12 @@ import { describeAdapter } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
 import type { CacheFormat } from '../kernels/kernel.ts';
-import { generate } from '../model/generate.ts';
 import { LanguageModel } from '../model/language-model.ts';
 import { MAX_RANKED } from '../model/logprob-ranker.ts';
 import { MAX_COLUMNS } from '../model/text-buffers.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
-import type { ImageRun } from '../model/text-model.ts';
+import type { SequenceRequest, SequenceSummary } from '../model/active-sequence.ts';
+import { Scheduler } from '../model/scheduler.ts';
 import type { SamplerState } from '../model/token-sampler.ts';
 import {
   encodeLogitBias,
@@ -16,13 +16,22 @@ import {
   encodeSettings,
   hasPenalties,
 } from '../sampling/encode-settings.ts';
+import type { FinishReason } from './openai.ts';
 import { parseStop } from '../sampling/parse-stop.ts';
 import { parseSampling, type SamplerSettings } from '../sampling/settings.ts';
 import { StopStrings } from '../sampling/stop-strings.ts';
 import { openModel, type OpenModelOptions } from '../storage/model-loader.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
 import { StreamDecoder } from '../tokenizer/stream-decoder.ts';
-import type { AnswerCallOptions, AnswerEngine, AnswerOptions, AnswerSummary, AnswerToken } from './answer.ts';
+import type {
+  AnswerCallOptions,
+  AnswerEngine,
+  AnswerMetrics,
+  AnswerOptions,
+  AnswerSummary,
+  AnswerToken,
+} from './answer.ts';
+import { toCacheKeys } from './cache-keys.ts';
 import { ChatCompletionService } from './chat-completions.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
 import { CompletionStream } from './completion-stream.ts';
@@ -36,8 +45,6 @@ import type {
 } from './engine.ts';
 import { ImageFeatures } from './image-features.ts';
 import { readModelTexts, type ModelTexts } from './model-texts.ts';
-import { PrefixCache } from './prefix-cache.ts';
-import { TurnQueue } from './turn-queue.ts';
 
 /** What a local engine is made of. */
 export interface LocalEngineOptions extends Pick<OpenModelOptions, 'cache' | 'verify' | 'createSha256'> {
@@ -70,18 +77,22 @@ export class LocalEngine implements Engine, AnswerEngine {
   readonly model: LanguageModel;
   readonly #device: Device;
   readonly #features: ImageFeatures;
-  readonly #prefix = new PrefixCache();
-  readonly #turns = new TurnQueue();
+  readonly #scheduler: Scheduler;
+  readonly #metricsListeners = new Set<(metrics: AnswerMetrics) => void>();
+  /** Ends the answers that are being given; replaced when it has fired. */
+  #interrupt = new AbortController();
   /** Aborts what runs or waits when the engine is unloaded. */
   readonly #unloading = new AbortController();
 
   constructor(parts: {
     model: LanguageModel;
+    scheduler: Scheduler;
     texts: ModelTexts;
     info: EngineInfo;
     decodeImage: DecodeImage;
   }) {
     this.model = parts.model;
+    this.#scheduler = parts.scheduler;
     this.texts = parts.texts;
     this.info = parts.info;
     this.#device = parts.model.device;
@@ -111,9 +122,14 @@ export class LocalEngine implements Engine, AnswerEngine {
     return this.#device.lost;
   }
 
+  /** Answers that wait for a part of the KV cache, and those that have one. */
+  get load(): { readonly waiting: number; readonly active: number } {
+    return this.#scheduler.load;
+  }
+
   /**
-   * Generates the answer to a prompt; returns its summary. One answer runs at a time, in the order of asking.
-   * Leaving the loop early stops the work.
+   * Generates the answer to a prompt; returns its summary. Answers that are asked for together are decoded together,
+   * up to the number of slots; further ones wait, first come, first served. Leaving the loop early stops the work.
    *
    * @throws AutoglmError `request-invalid`, `prompt-too-long`, `device-lost`, `engine-unloaded`; the signal's `AbortError`
    */
@@ -122,15 +138,44 @@ export class LocalEngine implements Engine, AnswerEngine {
     options: AnswerOptions,
     callOptions: AnswerCallOptions = {},
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
+    const { constraint } = callOptions;
     const signal = this.#combine(callOptions.signal);
     const settings = this.#parseSettings(options);
     this.model.text.requireFits(prompt.tokenIds.length);
-    const leave = await this.#turns.enter(signal);
+    const maxTokens = this.#maxTokens(options, prompt);
+    const completion = this.#startCompletion(options, maxTokens);
+    let completionTokens = 0;
+    let outcome: AnswerMetrics['outcome'] = 'abort';
+    let finishReason: FinishReason = 'abort';
+    let metrics: AnswerMetrics | undefined;
+    const tokens = this.#scheduler.generate({
+      ...this.#toSequence(prompt),
+      sampler: this.#encodeSampler(settings, prompt, constraint !== undefined),
+      maxTokens,
+      topCount: settings.topLogprobs,
+      stopIds: completion.eosTokenIds,
+      constraint,
+      signal,
+      interrupt: this.#interrupt.signal,
+      onEnd: (summary) => {
+        const counts = { promptTokens: prompt.tokenIds.length, completionTokens };
+        metrics = { ...toSummary(summary, counts), outcome };
+        for (const listener of this.#metricsListeners) listener(metrics);
+      },
+    });
     try {
-      return yield* this.#generate(prompt, settings, options, { ...callOptions, signal });
-    } finally {
-      leave();
+      for await (const { id, logprob, top } of tokens) {
+        completionTokens++;
+        const step = completion.push(id);
+        if (step.finishReason) outcome = finishReason = step.finishReason;
+        yield { id, ...step, ...(settings.logprobs && { logprob }), ...(top && { top }) };
+        if (step.finishReason) break;
+      }
+    } catch (error) {
+      if (!signal.aborted) outcome = 'error';
+      throw error;
     }
+    return { ...(metrics as unknown as AnswerMetrics), finishReason };
   }
 
   /**
@@ -141,37 +186,43 @@ export class LocalEngine implements Engine, AnswerEngine {
   async rankPrompt(prompt: Prompt, K: number, callOptions: CallOptions = {}): Promise<RankedToken[][]> {
     const signal = this.#combine(callOptions.signal);
     requireRankCount(K);
-    this.model.text.requireFits(prompt.tokenIds.length);
-    const leave = await this.#turns.enter(signal);
-    try {
-      const { text, ranker } = this.model;
-      const images = await this.#encodeImages(prompt, 0, signal);
-      const ranked: RankedToken[][] = [];
-      this.#prefix.truncate(0);
-      const sequence = { tokenIds: prompt.tokenIds, positions: prompt.positions, images };
-      await text.prefill(sequence, {
-        slot: 0,
-        cachedCount: 0,
-        signal,
-        afterChunk: async (from, to) => {
-          for (let first = 0; first < to - from; first += MAX_COLUMNS) {
-            const count = Math.min(MAX_COLUMNS, to - from - first);
-            await text.computeLogits(Array.from({ length: count }, (_, row) => first + row));
-            ranked.push(...(await ranker.rankRows(count, K)));
-          }
-          this.#prefix.store(prompt, to);
-        },
-      });
-      return ranked;
-    } finally {
-      leave();
-    }
+    const { text, ranker } = this.model;
+    const ranked: RankedToken[][] = [];
+    const settings = this.#parseSettings({ temperature: 0 });
+    const tokens = this.#scheduler.generate({
+      ...this.#toSequence(prompt),
+      sampler: this.#encodeSampler(settings, prompt, false),
+      maxTokens: 0,
+      topCount: 0,
+      signal,
+      afterChunk: async (from, to) => {
+        for (let first = 0; first < to - from; first += MAX_COLUMNS) {
+          const count = Math.min(MAX_COLUMNS, to - from - first);
+          await text.computeLogits(Array.from({ length: count }, (_, row) => first + row));
+          ranked.push(...(await ranker.rankRows(count, K)));
+        }
+      },
+    });
+    await tokens.next();
+    return ranked;
+  }
+
+  /** Ends all answers that are being given or wait, as complete as they are, with the reason `abort`. */
+  interruptGenerate(): void {
+    this.#interrupt.abort();
+    this.#interrupt = new AbortController();
+  }
+
+  /** Calls a listener when an answer has ended, however it did; the function that it returns takes it off. */
+  onMetrics(listener: (metrics: AnswerMetrics) => void): () => void {
+    this.#metricsListeners.add(listener);
+    return () => void this.#metricsListeners.delete(listener);
   }
 
   stats(): EngineStats {
     return {
       gpuBytes: this.#device.allocatedBytes,
-      cacheTokens: this.#prefix.length,
+      cacheTokens: this.#scheduler.slots.tokenCount,
       cacheCapacity: this.info.contextWindow * this.model.options.slots,
     };
   }
@@ -181,79 +232,28 @@ export class LocalEngine implements Engine, AnswerEngine {
     this.#unloading.abort(
       new AutoglmError('engine-unloaded', 'This engine was unloaded.', { cure: 'Create a new one.' }),
     );
-    const leave = await this.#turns.enter();
-    this.#features.destroy();
+    await this.#scheduler.idle();
+    await this.#features.destroy();
     this.model.destroy();
     this.#device.destroy();
-    leave();
   }
 
-  async *#generate(
-    prompt: Prompt,
-    settings: SamplerSettings,
-    options: AnswerOptions,
-    { signal, constraint }: AnswerCallOptions & { readonly signal: AbortSignal },
-  ): AsyncGenerator<AnswerToken, AnswerSummary> {
-    const startedAt = performance.now();
-    const cachedTokens = this.#prefix.match(prompt);
-    const images = await this.#encodeImages(prompt, cachedTokens, signal);
-    const encodedAt = performance.now();
-    this.#prefix.truncate(cachedTokens);
-    const maxTokens = this.#maxTokens(options, prompt);
-    const completion = this.#startCompletion(options, maxTokens);
-    const ids: number[] = [];
-    let prefilledAt = encodedAt;
-    let firstTokenAt = 0;
-    const tokens = generate(this.model, {
-      slot: 0,
-      sequence: { tokenIds: prompt.tokenIds, positions: prompt.positions, images },
-      ropeDelta: prompt.ropeDelta,
-      cachedCount: cachedTokens,
-      sampler: this.#encodeSampler(settings, prompt, constraint !== undefined),
-      maxTokens,
-      topCount: settings.topLogprobs,
-      stepsInFlight: this.info.isSoftware ? 1 : STEPS_IN_FLIGHT,
-      constraint,
-      signal,
-      afterChunk: async (_, to) => {
-        // Noted chunk by chunk: what an aborted prefill computed is not computed again.
-        this.#prefix.store(prompt, to);
-        prefilledAt = performance.now();
-      },
-    });
-    for await (const { id, logprob, top } of tokens) {
-      firstTokenAt ||= performance.now();
-      // The step that computed this token had taken in all earlier ones.
-      this.#prefix.store(prompt, prompt.tokenIds.length, ids);
-      ids.push(id);
-      const step = completion.push(id);
-      yield { id, ...step, ...(settings.logprobs && { logprob }), ...(top && { top }) };
-      if (step.finishReason) break;
-    }
-    const decodeMs = performance.now() - firstTokenAt;
+  #toSequence(prompt: Prompt): SequenceInput {
+    const { tokenIds, positions, ropeDelta, images } = prompt;
     return {
-      promptTokens: prompt.tokenIds.length,
-      cachedTokens,
-      completionTokens: ids.length,
-      timings: {
-        visionMs: encodedAt - startedAt,
-        prefillMs: prefilledAt - encodedAt,
-        timeToFirstTokenMs: firstTokenAt - startedAt,
-        decodeMs,
-        decodeTokensPerSecond: ids.length > 1 ? ((ids.length - 1) * 1000) / decodeMs : 0,
-      },
+      tokenIds,
+      positions,
+      ropeDelta,
+      keys: toCacheKeys(prompt),
+      encodeImages:
+        images.length === 0
+          ? undefined
+          : (cachedCount, signal) => {
+              // The others are wholly in the cache.
+              const needed = images.filter(({ image, start }) => start + image.tokenCount > cachedCount);
+              return this.#features.lease(needed, signal);
+            },
     };
-  }
-
-  /** Features of the images that are not wholly in the KV cache. */
-  async #encodeImages(prompt: Prompt, cachedTokens: number, signal: AbortSignal): Promise<ImageRun[]> {
-    const needed = prompt.images.filter(({ image, start }) => start + image.tokenCount > cachedTokens);
-    const runs: ImageRun[] = [];
-    for (const { image, start } of needed) {
-      runs.push({ start, count: image.tokenCount, features: await this.#features.get(image, signal) });
-    }
-    this.#features.trim(new Set(needed.map(({ image }) => image.contentHash)));
-    return runs;
   }
 
   #startCompletion(options: AnswerOptions, maxTokens: number): CompletionStream {
@@ -315,6 +315,33 @@ export class LocalEngine implements Engine, AnswerEngine {
   }
 }
 
+type SequenceInput = Pick<SequenceRequest, 'tokenIds' | 'positions' | 'ropeDelta' | 'keys' | 'encodeImages'>;
+
+function toSummary(
+  { times, cachedTokens, meanColumns }: SequenceSummary,
+  counts: { promptTokens: number; completionTokens: number },
+): Omit<AnswerSummary, 'finishReason'> {
+  const { queuedAt, admittedAt, preparedAt, prefilledAt, firstTokenAt, endedAt } = times;
+  // What was not reached took no time.
+  const between = (from: number, to: number): number => (from > 0 && to > from ? to - from : 0);
+  const decodeMs = between(firstTokenAt, endedAt);
+  const stepCount = counts.completionTokens - 1;
+  return {
+    ...counts,
+    cachedTokens,
+    timings: {
+      queueMs: between(queuedAt, admittedAt),
+      visionMs: between(admittedAt, preparedAt),
+      prefillMs: between(preparedAt, prefilledAt),
+      timeToFirstTokenMs: between(queuedAt, firstTokenAt),
+      decodeMs,
+      decodeTokensPerSecond: stepCount > 0 && decodeMs > 0 ? (stepCount * 1000) / decodeMs : 0,
+      cachedTokens,
+      meanBatch: meanColumns,
+    },
+  };
+}
+
 async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
   const { source, device, decodeImage, signal, onProgress } = options;
   const report = (progress: Omit<LoadProgress, 'bytesPerSecond'>): void =>
@@ -347,7 +374,6 @@ async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
       }),
     onCompile: () => report({ phase: 'compiling', ...bytes }),
   });
-  report({ phase: 'ready', ...bytes });
   const info: EngineInfo = {
     model: modelName(files.label),
     backend: 'webgpu',
@@ -357,7 +383,11 @@ async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
     gpuBytes: device.allocatedBytes,
     quantization: manifest.quantization ?? 'unknown',
   };
-  return new LocalEngine({ model, texts, info, decodeImage });
+  const scheduler = await Scheduler.create(model, {
+    stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
+  });
+  report({ phase: 'ready', ...bytes });
+  return new LocalEngine({ model, scheduler, texts, info, decodeImage });
 }
 
 function requireContext(asked: number | undefined, most: number): number {

@@ -62,11 +62,17 @@ export interface Usage {
 
 /** Milliseconds of the phases of one answer. */
 export interface GenerationTimings {
+  /** Until the answer got its part of the KV cache. */
+  readonly queueMs?: number;
   readonly visionMs: number;
   readonly prefillMs: number;
   readonly timeToFirstTokenMs: number;
   readonly decodeMs: number;
   readonly decodeTokensPerSecond: number;
+  /** Prompt tokens that were not computed for this answer. */
+  readonly cachedTokens?: number;
+  /** Answers that were decoded together with this one, itself included, on average. */
+  readonly meanBatch?: number;
 }
 
 /** How likely a token was, and what else might have come. */

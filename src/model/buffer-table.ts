@@ -7,13 +7,25 @@ import type { Plan, ScratchBuffer } from './plan.ts';
 export class BufferTable {
   readonly #device: Device;
   readonly #buffers = new Map<string, DeviceBuffer>();
+  /** Ends when the last call for a name has. */
+  readonly #making = new Map<string, Promise<unknown>>();
 
   constructor(device: Device) {
     this.#device = device;
   }
 
   /** Makes the buffer, or makes it anew where it is too small; what it held is then lost. */
-  async ensure(name: string, { byteLength, usage }: ScratchBuffer): Promise<DeviceBuffer> {
+  ensure(name: string, buffer: ScratchBuffer): Promise<DeviceBuffer> {
+    // One after the other for a name: Plans that compile at the same time share what the first one makes.
+    const making = (this.#making.get(name) ?? Promise.resolve()).then(() => this.#make(name, buffer));
+    this.#making.set(
+      name,
+      making.catch(() => {}),
+    );
+    return making;
+  }
+
+  async #make(name: string, { byteLength, usage }: ScratchBuffer): Promise<DeviceBuffer> {
     const present = this.#buffers.get(name);
     if (present && present.byteLength >= byteLength) return present;
     this.#buffers.delete(name);

@@ -5,18 +5,26 @@ import type { CompileOptions } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { RESULT_RING } from './result-ring.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import { mostColumns, TEXT_BUFFERS } from './text-buffers.ts';
+
+/** Where the rows of the sampled logits are: those of a decode step, or the one of a prefill. */
+export type SampledRows = (typeof TEXT_BUFFERS)['decodeRows' | 'firstRow'];
 
 /** The choice of one token for each of the first `columns` rows of logits. */
-export function compileSampler({ V }: Pick<TextConfig, 'V'>, options: CompileOptions, columns: number): Plan {
+export function compileSampler(
+  { V }: Pick<TextConfig, 'V'>,
+  options: CompileOptions,
+  columns: number,
+  rowsBuffer: SampledRows = TEXT_BUFFERS.decodeRows,
+): Plan {
   const { slots, sampleWorkgroup: workgroup } = options;
   const builder = new PlanBuilder(`sample x${columns}`);
   // At the largest size at once: a buffer made anew would lose the state of running answers.
-  const bytes = samplerByteLengths({ V, batch: Math.min(MAX_COLUMNS, slots), slots, ring: RESULT_RING });
+  const bytes = samplerByteLengths({ V, batch: mostColumns(options), slots, ring: RESULT_RING });
   const buffer = (name: keyof typeof bytes): { buffer: string } =>
     builder.buffer(`sampler.${name}`, bytes[name] / 4);
   const logits = builder.buffer(TEXT_BUFFERS.logits, columns * V);
-  const rows = { buffer: TEXT_BUFFERS.decodeRows };
+  const rows = { buffer: rowsBuffer };
   const [settings, counts, adjusted, chunks] = (['settings', 'counts', 'adjusted', 'chunks'] as const).map(
     buffer,
   );

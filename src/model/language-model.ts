@@ -3,6 +3,7 @@ import type { Device } from '../gpu/device.ts';
 import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
+import { KeyValueCache } from './key-value-cache.ts';
 import { LogprobRanker } from './logprob-ranker.ts';
 import { fillWithRandomWeights } from './random-weights.ts';
 import { TextModel } from './text-model.ts';
@@ -41,6 +42,7 @@ export class LanguageModel {
   readonly text: TextModel;
   readonly sampler: TokenSampler;
   readonly ranker: LogprobRanker;
+  readonly cache: KeyValueCache;
   readonly buffers: BufferTable;
 
   constructor(parts: {
@@ -52,6 +54,7 @@ export class LanguageModel {
     text: TextModel;
     sampler: TokenSampler;
     ranker: LogprobRanker;
+    cache: KeyValueCache;
     buffers: BufferTable;
   }) {
     this.config = parts.config;
@@ -62,6 +65,7 @@ export class LanguageModel {
     this.text = parts.text;
     this.sampler = parts.sampler;
     this.ranker = parts.ranker;
+    this.cache = parts.cache;
     this.buffers = parts.buffers;
   }
 
@@ -88,8 +92,10 @@ export class LanguageModel {
       const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
       const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
       const ranker = new LogprobRanker(device, buffers, { V: config.text.V, options });
-      await Promise.all([vision.prepare(), sampler.prepare()]);
-      return new LanguageModel({ config, layout, options, device, vision, text, sampler, ranker, buffers });
+      const cache = new KeyValueCache(buffers, { config: config.text, options });
+      await Promise.all([vision.prepare(), sampler.prepare(), cache.prepare()]);
+      const parts = { config, layout, options, device, vision, text, sampler, ranker, cache, buffers };
+      return new LanguageModel(parts);
     } catch (error) {
       buffers.destroy();
       throw toError(error);

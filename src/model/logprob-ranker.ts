@@ -5,6 +5,7 @@ import { FAULT_TOKEN } from '../kernels/sampler-prelude.ts';
 import { rankingByteLengths, topLogprobs } from '../kernels/top-logprobs.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
+import type { SampledRows } from './compile-sampler.ts';
 import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import { PlanBuilder } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
@@ -30,9 +31,13 @@ export class LogprobRanker {
   }
 
   /** Records the ranking of a decode step's logits, after the step's tokens were chosen. */
-  async prepareStep(columns: number, K: number): Promise<(recorder: Recorder) => void> {
-    const target = { rows: { buffer: TEXT_BUFFERS.decodeRows }, ring: RESULT_RING };
-    const runner = await this.#runnerFor(`step x${columns} of ${K}`, columns, K, () => target);
+  async prepareStep(
+    columns: number,
+    K: number,
+    rows: SampledRows = TEXT_BUFFERS.decodeRows,
+  ): Promise<(recorder: Recorder) => void> {
+    const target = { rows: { buffer: rows }, ring: RESULT_RING };
+    const runner = await this.#runnerFor(`${rows} x${columns} of ${K}`, columns, K, () => target);
     return (recorder) => runner.record(recorder, {});
   }
 

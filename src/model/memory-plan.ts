@@ -4,7 +4,7 @@ import { compilePatchFold, compileVision, visionCapacity } from './compile-visio
 import { compileSampler } from './compile-sampler.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
-import { MAX_COLUMNS } from './text-buffers.ts';
+import { MAX_COLUMNS, mostColumns } from './text-buffers.ts';
 import type { WeightLayout } from './weight-layout.ts';
 
 /** Bytes that a model takes on the device, known before anything is fetched or allocated. */
@@ -61,7 +61,7 @@ export function planMemory(
 function textPlans(config: ModelConfig, layout: WeightLayout, options: CompileOptions): Plan[] {
   return [
     compilePrefill(config, layout.text, options),
-    compileDecode(config, layout.text, options, Math.min(MAX_COLUMNS, options.slots)),
+    compileDecode(config, layout.text, options, mostColumns(options)),
     compileHead(config, layout.text, options, MAX_COLUMNS),
     compileSampler(config.text, options, 1),
   ];

@@ -1,5 +1,6 @@
 /** 32-bit words of one `Row` (shaders/preludes/row.wgsl). */
 export const ROW_WORDS = 8;
+export const ROW_BYTES = ROW_WORDS * 4;
 /** 32-bit words of `Step` (shaders/preludes/step.wgsl). */
 export const STEP_WORDS = 8;
 /** Set in a row's token when it is the index of an image feature row instead of a vocabulary id. */

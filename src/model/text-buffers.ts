@@ -9,6 +9,10 @@ export const TEXT_BUFFERS = {
   promptRows: 'prompt-rows',
   /** [MAX_COLUMNS] `Row` of the running sequences; the sampler moves them on */
   decodeRows: 'decode-rows',
+  /** [slots] `Row` of sequences that are not in the running step */
+  slotRows: 'slot-rows',
+  /** [1] `Row` of a sequence whose first token is sampled from its prefill */
+  firstRow: 'first-row',
   /** `Step` */
   step: 'step',
   /** [T, C] f32: features of the chunk's image tokens */
@@ -27,6 +31,14 @@ export const TEXT_BUFFERS = {
 
 /** Most sequences of a decode step, and most rows of one head step. */
 export const MAX_COLUMNS = 8;
+
+/** Most rows that one sequence takes in a step: its next token and the guesses after it. */
+export const MAX_GUESS_COLUMNS = 4;
+
+/** Most rows that a decode step of a model has: a sequence of each slot, or one with its guesses. */
+export function mostColumns({ slots }: Pick<CompileOptions, 'slots'>): number {
+  return Math.min(MAX_COLUMNS, Math.max(slots, MAX_GUESS_COLUMNS));
+}
 
 /** Keys and values of a layer: [slots, KV, context, D] each, in the cache's format. */
 export function addKeyValueCache(

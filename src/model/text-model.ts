@@ -3,12 +3,12 @@ import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
 import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import { MAX_COLUMNS, mostColumns, TEXT_BUFFERS } from './text-buffers.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
-import { encodeRows, encodeStep, IMAGE_FLAG, type Row } from './step.ts';
+import { encodeRows, encodeStep, IMAGE_FLAG, ROW_BYTES, type Row } from './step.ts';
 import type { TextWeights } from './weight-layout.ts';
 
 /** Consecutive image tokens of a prompt and where their features are. */
@@ -48,13 +48,21 @@ export class TextModel {
   readonly #buffers: BufferTable;
   readonly #weights: TextWeights;
   readonly #prefill: PlanRunner;
-  readonly #heads = new Map<number, PlanRunner>();
+  /** For the logits after a prompt's last token. */
+  readonly #lastHead: PlanRunner;
+  readonly #heads: Map<number, PlanRunner>;
   readonly #decodes = new Map<number, PlanRunner>();
 
   constructor(
     device: Device,
     buffers: BufferTable,
-    parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions; prefill: PlanRunner },
+    parts: {
+      config: ModelConfig;
+      weights: TextWeights;
+      options: CompileOptions;
+      prefill: PlanRunner;
+      lastHead: PlanRunner;
+    },
   ) {
     this.config = parts.config;
     this.options = parts.options;
@@ -62,6 +70,8 @@ export class TextModel {
     this.#buffers = buffers;
     this.#weights = parts.weights;
     this.#prefill = parts.prefill;
+    this.#lastHead = parts.lastHead;
+    this.#heads = new Map([[1, parts.lastHead]]);
   }
 
   /** Compiles the Plans, allocates cache and scratch, and uploads the rope table. */
@@ -76,16 +86,19 @@ export class TextModel {
     // The largest of each, so that no later step makes a shared buffer anew.
     await buffers.ensureScratch([
       plan,
-      compileDecode(config, weights, options, Math.min(MAX_COLUMNS, options.slots)),
+      compileDecode(config, weights, options, mostColumns(options)),
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
+    const { slotRows, firstRow } = TEXT_BUFFERS;
+    await buffers.ensure(slotRows, { byteLength: options.slots * ROW_BYTES, usage: 'storage' });
+    await buffers.ensure(firstRow, { byteLength: ROW_BYTES, usage: 'storage' });
     const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
     device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
-    const model = new TextModel(device, buffers, {
-      ...parts,
-      prefill: await PlanRunner.create(device, plan, buffers),
-    });
-    await Promise.all([model.#headFor(1), model.#decodeFor(1)]);
+    const [prefill, lastHead] = await Promise.all(
+      [plan, compileHead(config, weights, options, 1)].map((one) => PlanRunner.create(device, one, buffers)),
+    );
+    const model = new TextModel(device, buffers, { ...parts, prefill, lastHead });
+    await model.#decodeFor(1);
     return model;
   }
 
@@ -125,15 +138,13 @@ export class TextModel {
   async prefill(sequence: Sequence, options: PrefillOptions): Promise<void> {
     const total = sequence.tokenIds.length;
     this.requireFits(total);
-    const { cachedCount, signal, onChunk, afterChunk } = options;
+    const { slot, cachedCount, signal, onChunk, afterChunk } = options;
     for (let from = cachedCount; from < total; from += this.options.prefillChunk) {
       signal?.throwIfAborted();
       onChunk?.(from - cachedCount, total - cachedCount);
       const to = Math.min(total, from + this.options.prefillChunk);
       const recorder = this.#device.createRecorder(`prefill ${from}..${to}`);
-      this.#writeChunk(recorder, sequence, { from, to, slot: options.slot });
-      this.#prefill.record(recorder, { tokens: to - from });
-      if (to === total) await this.#recordHead(recorder, [to - 1 - from]);
+      this.recordChunk(recorder, sequence, { from, to, slot });
       recorder.submit();
       // As in the vision tower: only an empty queue can be stopped.
       await this.#device.idle();
@@ -141,16 +152,32 @@ export class TextModel {
     }
   }
 
+  /**
+   * Records the tokens [from, to) of a sequence, at most a chunk, and after its last one the logits. Its host
+   * writes are for this recorder: submit it before another chunk is recorded.
+   */
+  recordChunk(
+    recorder: Recorder,
+    sequence: Sequence,
+    chunk: { readonly from: number; readonly to: number; readonly slot: number },
+  ): void {
+    const { from, to } = chunk;
+    this.#writeChunk(recorder, sequence, chunk);
+    this.#prefill.record(recorder, { tokens: to - from });
+    if (to === sequence.tokenIds.length) this.#recordHead(recorder, this.#lastHead, [to - 1 - from]);
+  }
+
   /** Logits of up to `MAX_COLUMNS` rows of the last chunk; `chunkRows` count from its first token. */
   async computeLogits(chunkRows: readonly number[]): Promise<void> {
+    const head = await this.#headFor(chunkRows.length);
     const recorder = this.#device.createRecorder('head');
-    await this.#recordHead(recorder, chunkRows);
+    this.#recordHead(recorder, head, chunkRows);
     recorder.submit();
   }
 
   /** Sets the row from which a column's next decode step starts. */
   writeDecodeRow(column: number, row: Row): void {
-    this.#device.write(this.decodeRows, column * 32, encodeRows([row]));
+    this.#device.write(this.decodeRows, column * ROW_BYTES, encodeRows([row]));
   }
 
   /** Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. */
@@ -224,14 +251,14 @@ export class TextModel {
     this.#device.write(this.#buffers.get(TEXT_BUFFERS.step), 0, step);
   }
 
-  async #recordHead(recorder: Recorder, chunkRows: readonly number[]): Promise<void> {
+  #recordHead(recorder: Recorder, head: PlanRunner, chunkRows: readonly number[]): void {
     const rowBytes = this.config.text.C * 4;
     const normed = this.#buffers.get(TEXT_BUFFERS.normed);
     const input = this.#buffers.get(TEXT_BUFFERS.headInput);
     chunkRows.forEach((row, index) =>
       recorder.copy(normed, row * rowBytes, input, index * rowBytes, rowBytes),
     );
-    (await this.#headFor(chunkRows.length)).record(recorder, { tokens: chunkRows.length });
+    head.record(recorder, { tokens: chunkRows.length });
   }
 
   async #headFor(columns: number): Promise<PlanRunner> {

@@ -3,10 +3,11 @@ import { FAULT_TOKEN } from '../kernels/sampler-prelude.ts';
 import { AutoglmError } from '../base/errors.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
-import { compileSampler } from './compile-sampler.ts';
+import { compileSampler, type SampledRows } from './compile-sampler.ts';
 import { RESULT_RING } from './result-ring.ts';
 import type { RankedToken } from './ranked-token.ts';
 import { PlanRunner } from './plan-runner.ts';
+import { TEXT_BUFFERS } from './text-buffers.ts';
 import type { TokenMask } from './token-constraint.ts';
 
 /** A token that the device chose. */
@@ -28,13 +29,15 @@ export interface SamplerState {
   readonly counts?: Uint32Array<ArrayBuffer> | undefined;
 }
 
+const RESULTS = 'sampler.results';
+
 /** Chooses tokens on the device; only ids and asked-for log-probabilities come back. */
 export class TokenSampler {
   readonly #device: Device;
   readonly #buffers: BufferTable;
   readonly #V: number;
   readonly #options: CompileOptions;
-  readonly #runners = new Map<number, PlanRunner>();
+  readonly #runners = new Map<string, PlanRunner>();
 
   constructor(device: Device, buffers: BufferTable, { V, options }: { V: number; options: CompileOptions }) {
     this.#device = device;
@@ -45,11 +48,11 @@ export class TokenSampler {
 
   /** Compiles and allocates for one sequence, so that the first answer need not wait. */
   async prepare(): Promise<void> {
-    await this.prepareSample(1);
+    await Promise.all([this.prepareSample(1), this.prepareFirst()]);
   }
 
   /** Gives a slot its settings and forgets the tokens of its last answer. */
-  async start(slot: number, { settings, bias, counts }: SamplerState): Promise<void> {
+  start(slot: number, { settings, bias, counts }: SamplerState): void {
     const buffers = this.#buffers;
     this.#device.write(buffers.get('sampler.settings'), slot * settings.byteLength, settings);
     const rowBytes = this.#V * 4;
@@ -72,17 +75,14 @@ export class TokenSampler {
     this.#device.write(this.#buffers.get('sampler.mask'), slot * words.byteLength, words);
   }
 
-  /** Records the choice of one token for each of the first `columns` rows. */
+  /** Records the choice of one token for each of the first `columns` rows of a decode step. */
   async prepareSample(columns: number): Promise<(recorder: Recorder) => void> {
-    let runner = this.#runners.get(columns);
-    if (!runner) {
-      const plan = compileSampler({ V: this.#V }, this.#options, columns);
-      await this.#buffers.ensureScratch([plan]);
-      runner = await PlanRunner.create(this.#device, plan, this.#buffers);
-      this.#runners.set(columns, runner);
-    }
-    const ready = runner;
-    return (recorder) => ready.record(recorder, { tokens: columns });
+    return this.#prepare(`step x${columns}`, columns, TEXT_BUFFERS.decodeRows);
+  }
+
+  /** Records the choice of the token after a prefill, for the sequence of `firstRow`. */
+  async prepareFirst(): Promise<(recorder: Recorder) => void> {
+    return this.#prepare('first', 1, TEXT_BUFFERS.firstRow);
   }
 
   /**
@@ -91,9 +91,46 @@ export class TokenSampler {
    * @throws AutoglmError `internal` when a logit was NaN or infinite, or every token was banned
    */
   async read(slot: number, index: number): Promise<SampledToken> {
-    const offset = (slot * RESULT_RING + (index % RESULT_RING)) * 8;
-    const bytes = await this.#device.read(this.#buffers.get('sampler.results'), offset, 8);
-    const id = new Uint32Array(bytes)[0];
+    return (await this.readResults()).token(slot, index);
+  }
+
+  /** Reads the latest tokens of all slots, as they are after the work that was submitted so far. */
+  async readResults(): Promise<SampledResults> {
+    const buffer = this.#buffers.get(RESULTS);
+    return new SampledResults(await this.#device.read(buffer, 0, this.#options.slots * RESULT_RING * 8));
+  }
+
+  async #prepare(name: string, columns: number, rows: SampledRows): Promise<(recorder: Recorder) => void> {
+    let runner = this.#runners.get(name);
+    if (!runner) {
+      const plan = compileSampler({ V: this.#V }, this.#options, columns, rows);
+      await this.#buffers.ensureScratch([plan]);
+      runner = await PlanRunner.create(this.#device, plan, this.#buffers);
+      this.#runners.set(name, runner);
+    }
+    const ready = runner;
+    return (recorder) => ready.record(recorder, { tokens: columns });
+  }
+}
+
+/** The last `RESULT_RING` tokens of each slot, as they were at one moment. */
+export class SampledResults {
+  readonly #ids: Uint32Array;
+  readonly #logprobs: Float32Array;
+
+  constructor(bytes: ArrayBuffer) {
+    this.#ids = new Uint32Array(bytes);
+    this.#logprobs = new Float32Array(bytes);
+  }
+
+  /**
+   * The token that a slot's answer got as its `index`-th.
+   *
+   * @throws AutoglmError `internal` when a logit was NaN or infinite, or every token was banned
+   */
+  token(slot: number, index: number): SampledToken {
+    const place = (slot * RESULT_RING + (index % RESULT_RING)) * 2;
+    const id = this.#ids[place];
     if (id === FAULT_TOKEN) {
       throw new AutoglmError(
         'internal',
@@ -104,6 +141,6 @@ export class TokenSampler {
         },
       );
     }
-    return { id, logprob: new Float32Array(bytes)[1] };
+    return { id, logprob: this.#logprobs[place + 1] };
   }
 }

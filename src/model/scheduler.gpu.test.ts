@@ -1,4 +1,7 @@
-/** Generation by `generate`: the device feeds itself, the host reads late. Against the goldens' greedy answers. */
+/**
+ * The scheduler on a reference model: against the goldens' greedy answers, alone and in any company. The device feeds
+ * itself, the host reads late.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
@@ -8,8 +11,8 @@ import { encodeSettings } from '../sampling/encode-settings.ts';
 import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
 import { parseSampling, type SamplingRequest } from '../sampling/settings.ts';
 import type { SafetensorsFile } from '../storage/safetensors.ts';
+import type { SequenceRequest } from './active-sequence.ts';
 import type { CompileRequest } from './compile-options.ts';
-import { generate, type GenerateRequest } from './generate.ts';
 import {
   encodeGoldenPrompt,
   loadGoldenModel,
@@ -17,7 +20,9 @@ import {
   type GoldenPrompt,
 } from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
+import { Scheduler } from './scheduler.ts';
 import { MAX_COLUMNS } from './text-buffers.ts';
+import type { Sequence } from './text-model.ts';
 import type { SampledToken } from './token-sampler.ts';
 
 const GREEDY_TOKENS = 24;
@@ -34,18 +39,18 @@ beforeAll(async () => {
 function toRequest(
   { sequence, ropeDelta }: GoldenPrompt,
   sampling: SamplingRequest = { temperature: 0 },
-  overrides: Partial<GenerateRequest> = {},
-): GenerateRequest {
+  overrides: Partial<SequenceRequest> = {},
+): SequenceRequest {
   const settings = parseSampling(sampling, { defaults: PLAIN_DEFAULTS, vocabularySize: 1000 });
   return {
-    slot: 0,
-    sequence,
+    tokenIds: sequence.tokenIds,
+    positions: sequence.positions,
+    keys: toKeys(sequence),
+    encodeImages: async () => ({ runs: sequence.images, release: () => {} }),
     ropeDelta,
-    cachedCount: 0,
     sampler: { settings: encodeSettings(settings, { vocabularySize: 1000 }) },
     maxTokens: GREEDY_TOKENS,
     topCount: settings.topLogprobs,
-    stepsInFlight: 1,
     ...overrides,
   };
 }
@@ -56,8 +61,22 @@ async function collect(tokens: AsyncGenerator<SampledToken>): Promise<SampledTok
   return list;
 }
 
-async function generateIds(model: LanguageModel, request: GenerateRequest): Promise<number[]> {
-  return (await collect(generate(model, request))).map(({ id }) => id);
+async function generateIds(scheduler: Scheduler, request: SequenceRequest): Promise<number[]> {
+  return (await collect(scheduler.generate(request))).map(({ id }) => id);
+}
+
+/** Image tokens are told apart by where their features are. */
+function toKeys({ tokenIds, images }: Sequence): number[] {
+  const keys = Array.from(tokenIds);
+  for (const { start, count, features } of images) keys.fill(-1 - identify(features), start, start + count);
+  return keys;
+}
+
+const identities = new Map<unknown, number>();
+function identify(thing: unknown): number {
+  const known = identities.get(thing) ?? identities.size;
+  identities.set(thing, known);
+  return known;
 }
 
 /** Natural-log softmax in f64. */
@@ -80,7 +99,7 @@ function expectRanked(ranked: readonly { id: number; logprob: number }[], logits
   expect(new Set(ranked.map(({ id }) => id)).size).toBe(ranked.length);
 }
 
-describe('generate', () => {
+describe('Scheduler, one sequence', () => {
   const device = useDevice();
   const CONTEXT = 66;
   let model: LanguageModel;
@@ -94,24 +113,27 @@ describe('generate', () => {
   afterAll(() => model?.destroy());
 
   const goldenIds = (prompt: string): number[] => [...goldens.int32(`${prompt}.greedy_ids`)];
-  const expectGreedy = async (overrides: Partial<GenerateRequest> = {}): Promise<void> =>
-    expect(await generateIds(model, toRequest(text, undefined, overrides))).toEqual(goldenIds('text'));
+  /** One that takes every slot for empty. */
+  const create = (stepsInFlight = 1): Promise<Scheduler> => Scheduler.create(model, { stepsInFlight });
+  const expectGreedy = async (
+    scheduler: Scheduler,
+    overrides: Partial<SequenceRequest> = {},
+  ): Promise<void> =>
+    expect(await generateIds(scheduler, toRequest(text, undefined, overrides))).toEqual(goldenIds('text'));
 
   for (const stepsInFlight of [1, 4]) {
     it(`gives the goldens' greedy tokens with ${stepsInFlight} steps in flight`, async () => {
-      await expectGreedy({ stepsInFlight });
-      const ids = await generateIds(model, toRequest(image, undefined, { stepsInFlight }));
+      const scheduler = await create(stepsInFlight);
+      await expectGreedy(scheduler);
+      const ids = await generateIds(scheduler, toRequest(image));
       expect(ids).toEqual(goldenIds('image'));
     });
   }
 
   it('ranks the best tokens of every step by the log softmax of the logits', async () => {
-    const tokens = await collect(
-      generate(
-        model,
-        toRequest(image, { temperature: 0, logprobs: true, top_logprobs: 5 }, { stepsInFlight: 4 }),
-      ),
-    );
+    const scheduler = await create(4);
+    const sampling = { temperature: 0, logprobs: true, top_logprobs: 5 };
+    const tokens = await collect(scheduler.generate(toRequest(image, sampling)));
     const logits = goldens.float32('image.greedy_logits');
     expect(tokens).toHaveLength(GREEDY_TOKENS);
     tokens.forEach(({ id, logprob, top = [] }, step) => {
@@ -144,8 +166,8 @@ describe('generate', () => {
   });
 
   it('gives the same text for the same seed, with any number of steps in flight, and another for another', async () => {
-    const sample = (seed: number, stepsInFlight: number): Promise<number[]> =>
-      generateIds(model, toRequest(text, { temperature: 1, top_p: 0.95, seed }, { stepsInFlight }));
+    const sample = async (seed: number, stepsInFlight: number): Promise<number[]> =>
+      generateIds(await create(stepsInFlight), toRequest(text, { temperature: 1, top_p: 0.95, seed }));
     const first = await sample(7, 1);
     expect(await sample(7, 4)).toEqual(first);
     expect(await sample(8, 1)).not.toEqual(first);
@@ -155,7 +177,7 @@ describe('generate', () => {
   it('reports the prefill chunk by chunk', async () => {
     const progress: [number, number][] = [];
     const chunks: [number, number][] = [];
-    await expectGreedy({
+    await expectGreedy(await create(), {
       onPrefill: (done, total) => progress.push([done, total]),
       afterChunk: async (from, to) => void chunks.push([from, to]),
     });
@@ -170,19 +192,24 @@ describe('generate', () => {
   });
 
   it('computes only what the cache does not hold', async () => {
-    await expectGreedy();
-    for (const cachedCount of [23, 9]) {
-      const chunks: [number, number][] = [];
-      await expectGreedy({ cachedCount, afterChunk: async (from, to) => void chunks.push([from, to]) });
-      expect(chunks).toEqual([[cachedCount, 24]]);
-    }
+    const scheduler = await create();
+    await expectGreedy(scheduler);
+    const progress: [number, number][] = [];
+    const onPrefill = (done: number, total: number) => progress.push([done, total]);
+    await expectGreedy(scheduler, { onPrefill });
+    const keys = toKeys(text.sequence).map((key, index) => (index === 9 ? -1 : key));
+    await expectGreedy(scheduler, { onPrefill, keys });
+    expect(progress).toEqual([
+      [0, 1],
+      [0, 15],
+    ]);
   });
 
   it('stops between two chunks of a prefill, and answers rightly afterwards', async () => {
     const controller = new AbortController();
     let chunkCount = 0;
-    const tokens = generate(
-      model,
+    const scheduler = await create();
+    const tokens = scheduler.generate(
       toRequest(image, undefined, {
         signal: controller.signal,
         afterChunk: async () => {
@@ -192,32 +219,34 @@ describe('generate', () => {
     );
     await expect(collect(tokens)).rejects.toSatisfy(isAbortError);
     expect(chunkCount).toBe(2);
-    await expectGreedy();
+    await expectGreedy(scheduler);
   });
 
   it('stops between two tokens, and answers rightly afterwards', async () => {
     for (const stepsInFlight of [1, 4]) {
       const controller = new AbortController();
       const seen: number[] = [];
+      const scheduler = await create(stepsInFlight);
       const run = async (): Promise<void> => {
-        const request = toRequest(image, undefined, { signal: controller.signal, stepsInFlight });
-        for await (const { id } of generate(model, request)) {
+        const request = toRequest(image, undefined, { signal: controller.signal });
+        for await (const { id } of scheduler.generate(request)) {
           seen.push(id);
           if (seen.length === 5) controller.abort();
         }
       };
       await expect(run()).rejects.toSatisfy(isAbortError);
       expect(seen).toEqual(goldenIds('image').slice(0, 5));
-      await expectGreedy({ stepsInFlight });
+      await expectGreedy(scheduler);
     }
   });
 
   it('stops when its reader leaves, and answers rightly afterwards', async () => {
-    for await (const { id } of generate(model, toRequest(image, undefined, { stepsInFlight: 4 }))) {
+    const scheduler = await create(4);
+    for await (const { id } of scheduler.generate(toRequest(image))) {
       expect(id).toBe(goldenIds('image')[0]);
       break;
     }
-    await expectGreedy({ stepsInFlight: 4 });
+    await expectGreedy(scheduler);
   });
 
   it('does nothing for a signal that was aborted before', async () => {
@@ -226,12 +255,12 @@ describe('generate', () => {
       signal: AbortSignal.abort(),
       afterChunk: async () => void chunkCount++,
     });
-    await expect(collect(generate(model, request))).rejects.toSatisfy(isAbortError);
+    await expect(collect((await create()).generate(request))).rejects.toSatisfy(isAbortError);
     expect(chunkCount).toBe(0);
   });
 
   it('ends where the context is full', async () => {
-    const ids = await generateIds(model, toRequest(image, undefined, { maxTokens: 1000, stepsInFlight: 4 }));
+    const ids = await generateIds(await create(4), toRequest(image, undefined, { maxTokens: 1000 }));
     // The last token needs no place of its own.
     expect(ids).toHaveLength(CONTEXT - 42 + 1);
     expect(ids.slice(0, GREEDY_TOKENS)).toEqual(goldenIds('image'));
@@ -243,7 +272,8 @@ describe('generate', () => {
     const sound = await device().read(weights, byteOffset, byteLength);
     device().write(weights, byteOffset, new Float32Array(byteLength / 4).fill(NaN));
     for (const stepsInFlight of [1, 4]) {
-      const tokens = generate(model, toRequest(text, undefined, { stepsInFlight }));
+      const scheduler = await create(stepsInFlight);
+      const tokens = scheduler.generate(toRequest(text));
       await expect(collect(tokens)).rejects.toMatchObject({
         code: 'internal',
         message: expect.stringContaining('token 0') as string,
@@ -251,7 +281,7 @@ describe('generate', () => {
       });
     }
     device().write(weights, byteOffset, new Uint8Array(sound));
-    await expectGreedy();
+    await expectGreedy(await create());
   });
 
   it('refuses a prompt that leaves no room for an answer, and answers rightly afterwards', async () => {
@@ -261,18 +291,19 @@ describe('generate', () => {
       positions: Uint32Array.from(tokenIds.flatMap((_, index) => [index, index, index])),
       images: [],
     };
-    await expect(collect(generate(model, toRequest({ sequence, ropeDelta: 0 })))).rejects.toMatchObject({
+    const scheduler = await create();
+    await expect(collect(scheduler.generate(toRequest({ sequence, ropeDelta: 0 })))).rejects.toMatchObject({
       code: 'prompt-too-long',
       value: CONTEXT,
       limit: CONTEXT,
     });
     const shorter = { ...sequence, tokenIds: tokenIds.slice(1) };
-    expect(await generateIds(model, toRequest({ sequence: shorter, ropeDelta: 0 }))).toHaveLength(2);
-    await expectGreedy();
+    expect(await generateIds(scheduler, toRequest({ sequence: shorter, ropeDelta: 0 }))).toHaveLength(2);
+    await expectGreedy(scheduler);
   });
 });
 
-describe('generate, on other devices', () => {
+describe('Scheduler, on other devices', () => {
   const VARIANTS: readonly {
     name: string;
     request?: Partial<CompileRequest>;
@@ -299,7 +330,10 @@ describe('generate, on other devices', () => {
         if (name.includes('rows')) expect(model.layout.text.head.parts).toHaveLength(3);
         if (name.includes('without')) expect(device.capabilities.hasSubgroups).toBe(false);
         const prompt = await encodeGoldenPrompt(model, inputs, 'image');
-        expect(await generateIds(model, toRequest(prompt))).toEqual([...goldens.int32('image.greedy_ids')]);
+        const scheduler = await Scheduler.create(model, { stepsInFlight: 1 });
+        expect(await generateIds(scheduler, toRequest(prompt))).toEqual([
+          ...goldens.int32('image.greedy_ids'),
+        ]);
       } finally {
         device.destroy();
       }
@@ -310,7 +344,8 @@ describe('generate, on other devices', () => {
     const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
     const model = await loadGoldenModel(device, 'glm4v-b', 'q4f16_1');
     const prompt = await encodeGoldenPrompt(model, inputs, 'text');
-    const tokens = generate(model, toRequest(prompt, undefined, { stepsInFlight: GREEDY_TOKENS / 3 }));
+    const scheduler = await Scheduler.create(model, { stepsInFlight: GREEDY_TOKENS / 3 });
+    const tokens = scheduler.generate(toRequest(prompt));
     expect((await tokens.next()).done).toBe(false);
     device.destroy();
     await new Promise((resolve) => setTimeout(resolve, 300));

@@ -1,0 +1,502 @@
+import type { Recorder } from '../gpu/device.ts';
+import { ActiveSequence, type SequenceRequest } from './active-sequence.ts';
+import { DecodeColumns } from './decode-columns.ts';
+import { countCommon, KvSlots, type KvSlot } from './kv-slots.ts';
+import type { LanguageModel } from './language-model.ts';
+import type { RankedToken } from './ranked-token.ts';
+import { encodeRows } from './step.ts';
+import { StepPlans } from './step-plans.ts';
+import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import type { SampledResults, SampledToken } from './token-sampler.ts';
+
+/** How a scheduler runs. */
+export interface SchedulerOptions {
+  /** Decode steps that are submitted before the first one's tokens are read. */
+  readonly stepsInFlight: number;
+}
+
+/** Decode steps between two prefill chunks while both have work: running answers slow down, but never stop. */
+const STEPS_PER_CHUNK = 4;
+
+/** Tokens below which a common beginning is computed again rather than waited for or copied. */
+const LEAST_SHARED = 16;
+
+/** Work that was submitted. It ends in the order of submission. */
+interface Unit {
+  readonly isChunk: boolean;
+  readonly done: Promise<SampledResults | undefined>;
+  readonly deliveries: readonly Delivery[];
+}
+
+/** A sequence's part in a unit: a token of its answer, or a chunk of its prompt (index undefined). */
+interface Delivery {
+  readonly sequence: ActiveSequence;
+  readonly slot: number;
+  readonly index: number | undefined;
+  readonly top?: Promise<RankedToken[]> | undefined;
+}
+
+/**
+ * Runs many sequences on one model. Up to `MAX_COLUMNS` decode together; each joins when its prompt is computed and
+ * leaves when it ends, and no other waits for that.
+ *
+ * Order: sequences get slots first come, first served. Prompts are computed chunk by chunk, in turn; while others
+ * decode, `STEPS_PER_CHUNK` steps come between two chunks. All running sequences are in every step, unless there are
+ * more than the widest compiled step takes: then they take turns. A reader that falls `MAX_UNREAD` tokens behind
+ * pauses its own sequence only.
+ *
+ * Token ids go from the sampler to the next step on the device; the host reads them late, so that the device never
+ * waits for it. Steps that were submitted for a sequence that has ended write only beyond the tokens that it gave.
+ */
+export class Scheduler {
+  readonly slots: KvSlots;
+  readonly #model: LanguageModel;
+  readonly #stepsInFlight: number;
+  readonly #columns: DecodeColumns;
+  readonly #plans: StepPlans;
+  readonly #recordFirstSample: (recorder: Recorder) => void;
+  /** Without a slot, in the order of asking. */
+  readonly #waiting: ActiveSequence[] = [];
+  /** With a slot, in the order of getting it. */
+  #active: ActiveSequence[] = [];
+  /** Oldest first. */
+  readonly #inFlight: Unit[] = [];
+  #running: Promise<void> | undefined;
+  #isAwake = false;
+  #wake: (() => void) | undefined;
+  #stepsSinceChunk = STEPS_PER_CHUNK;
+  #turn = 0;
+
+  constructor(
+    model: LanguageModel,
+    parts: SchedulerOptions & { readonly recordFirstSample: (recorder: Recorder) => void },
+  ) {
+    this.#model = model;
+    this.slots = new KvSlots(model.options.slots);
+    this.#stepsInFlight = parts.stepsInFlight;
+    this.#columns = new DecodeColumns(model.buffers);
+    this.#plans = new StepPlans(model, () => this.#wakeUp());
+    this.#recordFirstSample = parts.recordFirstSample;
+  }
+
+  /** Compiles what one sequence needs. */
+  static async create(model: LanguageModel, options: SchedulerOptions): Promise<Scheduler> {
+    const recordFirstSample = await model.sampler.prepareFirst();
+    const scheduler = new Scheduler(model, { ...options, recordFirstSample });
+    await scheduler.#plans.prepare(1, 0);
+    return scheduler;
+  }
+
+  /** Sequences that wait for a slot, and that have one. */
+  get load(): { readonly waiting: number; readonly active: number } {
+    return { waiting: this.#waiting.length, active: this.#active.length };
+  }
+
+  /** Resolves when no sequence is left and nothing is on the device. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /**
+   * Prefills a sequence and yields sampled tokens. Leaving the loop stops the work; it returns when nothing of the
+   * sequence is on the device any more.
+   *
+   * @throws AutoglmError `prompt-too-long`, `device-lost`, `internal`; what the constraint throws; the signal's
+   *   reason within one prefill chunk or one token
+   */
+  async *generate(request: SequenceRequest): AsyncGenerator<SampledToken, void> {
+    const sequence = this.#submit(request);
+    const { signal, interrupt } = request;
+    const onAbort = (): void => {
+      sequence.abort(signal?.reason);
+      this.#wakeUp();
+    };
+    const onInterrupt = (): void => {
+      sequence.end();
+      this.#wakeUp();
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    interrupt?.addEventListener('abort', onInterrupt, { once: true });
+    try {
+      for (;;) {
+        const token = await sequence.next();
+        if (!token) return;
+        yield token;
+      }
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      interrupt?.removeEventListener('abort', onInterrupt);
+      sequence.end();
+      this.#wakeUp();
+      await sequence.gone;
+      request.onEnd?.(sequence.summary);
+    }
+  }
+
+  #submit(request: SequenceRequest): ActiveSequence {
+    const { text, options } = this.#model;
+    const promptCount = request.tokenIds.length;
+    text.requireFits(promptCount);
+    request.signal?.throwIfAborted();
+    // The last token needs no place in the cache: nothing is computed from it.
+    const room = options.context - promptCount + 1;
+    const sequence = new ActiveSequence(request, { room, onRead: () => this.#wakeUp() });
+    this.#waiting.push(sequence);
+    this.#wakeUp();
+    this.#running ??= this.#run();
+    return sequence;
+  }
+
+  #wakeUp(): void {
+    this.#isAwake = true;
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    // Requests of the same moment start together.
+    await Promise.resolve();
+    try {
+      for (;;) {
+        this.#isAwake = false;
+        this.#retire();
+        this.#admit();
+        this.#follow();
+        if (await this.#issue()) continue;
+        const oldest = this.#inFlight.shift();
+        if (oldest) await this.#settle(oldest);
+        else if (this.#waiting.length + this.#active.length === 0) return;
+        else await this.#sleep();
+      }
+    } catch (error) {
+      this.#failAll(error);
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#isAwake) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
+  }
+
+  /** Takes slots back from sequences that have ended. */
+  #retire(): void {
+    for (let index = this.#waiting.length - 1; index >= 0; index--) {
+      if (this.#waiting[index].isEnded) this.#waiting.splice(index, 1)[0].markGone();
+    }
+    for (const sequence of this.#active) {
+      if (!sequence.isEnded) continue;
+      // What is still on the device for it comes before anything that the slot's next sequence submits.
+      if (sequence.slot) {
+        this.#columns.forget(sequence.slot.index);
+        if (sequence.isFaulty) this.slots.truncate(sequence.slot, 0);
+        this.slots.release(sequence.slot);
+        sequence.slot = undefined;
+      }
+      sequence.releaseImages();
+      sequence.leader = undefined;
+      if (sequence.inFlight === 0) sequence.markGone();
+    }
+    this.#active = this.#active.filter(({ isEnded, inFlight }) => !isEnded || inFlight > 0);
+  }
+
+  /** A fault of the device ends everything. */
+  #failAll(error: unknown): void {
+    for (const sequence of [...this.#waiting, ...this.#active]) {
+      sequence.fail(error);
+      sequence.inFlight = 0;
+    }
+    this.#inFlight.length = 0;
+    this.#retire();
+  }
+
+  #admit(): void {
+    while (this.#waiting.length > 0) {
+      const sequence = this.#waiting[0];
+      const grant = this.slots.acquire(sequence.request.keys, this.#mostCached(sequence));
+      if (!grant) return;
+      this.#waiting.shift();
+      sequence.slot = grant.slot;
+      sequence.times.admittedAt = performance.now();
+      this.#active.push(sequence);
+      sequence.leader = this.#findLeader(sequence, grant.count);
+      if (sequence.leader) sequence.state = 'following';
+      else this.#begin(sequence, grant.source, grant.count);
+    }
+  }
+
+  /** Lets sequences go on that waited for another one to compute their beginning. */
+  #follow(): void {
+    for (const sequence of this.#active) {
+      if (sequence.state !== 'following') continue;
+      const { keys } = sequence.request;
+      const { source, count } = this.slots.match(keys, this.#mostCached(sequence));
+      sequence.leader = this.#findLeader(sequence, count);
+      if (!sequence.leader) this.#begin(sequence, source, count);
+    }
+  }
+
+  /** A sequence that is computing more of this one's beginning than the cache holds. */
+  #findLeader(sequence: ActiveSequence, cachedCount: number): ActiveSequence | undefined {
+    const { keys, afterChunk } = sequence.request;
+    if (afterChunk) return undefined;
+    let best: ActiveSequence | undefined;
+    let most = cachedCount + LEAST_SHARED - 1;
+    for (const other of this.#active) {
+      if (other === sequence || (other.state !== 'preparing' && other.state !== 'prefilling')) continue;
+      const common = countCommon(other.request.keys, keys);
+      const isSame = common === keys.length && common === other.request.keys.length;
+      // Equal prompts share even the logits of their last token.
+      if (isSame) return other;
+      if (common > most) [best, most] = [other, common];
+    }
+    return best;
+  }
+
+  #mostCached({ request: { keys, afterChunk } }: ActiveSequence): number {
+    return afterChunk ? 0 : keys.length - 1;
+  }
+
+  /** Starts a sequence from the first `count` tokens of a slot. */
+  #begin(sequence: ActiveSequence, source: KvSlot, count: number): void {
+    const slot = sequence.slot as KvSlot;
+    const isShared = source === slot || count >= LEAST_SHARED;
+    const cached = isShared ? count : 0;
+    this.#takeOver(slot, source, cached);
+    sequence.cachedCount = cached;
+    sequence.prefilled = cached;
+    this.#model.sampler.start(slot.index, sequence.request.sampler);
+    const { encodeImages, topCount } = sequence.request;
+    sequence.state = 'preparing';
+    if (encodeImages || !this.#plans.isPrepared(topCount)) void this.#prepare(sequence);
+    else this.#markPrepared(sequence);
+  }
+
+  /** Makes a slot hold the first `count` tokens of another, or of itself, and nothing else. */
+  #takeOver(slot: KvSlot, source: KvSlot, count: number): void {
+    if (source !== slot && count > 0) {
+      const { device, cache } = this.#model;
+      const recorder = device.createRecorder('copy cache');
+      cache.recordCopy(recorder, { from: source.index, to: slot.index, count });
+      recorder.submit();
+      slot.keys.length = 0;
+      for (let index = 0; index < count; index++) slot.keys.push(source.keys[index]);
+    }
+    this.slots.truncate(slot, count);
+  }
+
+  async #prepare(sequence: ActiveSequence): Promise<void> {
+    const { encodeImages, topCount, signal } = sequence.request;
+    try {
+      await this.#plans.prepare(1, topCount);
+      const images = await encodeImages?.(sequence.cachedCount, signal ?? new AbortController().signal);
+      if (sequence.isEnded) images?.release();
+      else sequence.images = images;
+      this.#markPrepared(sequence);
+    } catch (error) {
+      sequence.fail(error);
+    }
+    this.#wakeUp();
+  }
+
+  #markPrepared(sequence: ActiveSequence): void {
+    if (sequence.isEnded) return;
+    sequence.state = 'prefilling';
+    sequence.times.preparedAt = performance.now();
+  }
+
+  /** Submits the next piece of work; false when there is none, or enough is under way. */
+  async #issue(): Promise<boolean> {
+    const prefilling = this.#active.filter(({ state }) => state === 'prefilling');
+    const running = this.#active.filter(({ canStep }) => canStep);
+    const chunksInFlight = this.#inFlight.filter(({ isChunk }) => isChunk).length;
+    const isStepsTurn = this.#stepsSinceChunk < STEPS_PER_CHUNK && running.length > 0;
+    // One at a time: only an empty queue can be stopped.
+    if (prefilling.length > 0 && chunksInFlight === 0 && !isStepsTurn) {
+      await this.#issueChunk(prefilling.reduce((a, b) => (b.lastTurn < a.lastTurn ? b : a)));
+      return true;
+    }
+    const isConstrained = this.#active.some(
+      ({ state, request }) => state === 'running' && request.constraint,
+    );
+    const most = isConstrained ? 1 : this.#stepsInFlight;
+    const stepsInFlight = this.#inFlight.length - chunksInFlight;
+    if (running.length === 0 || stepsInFlight >= most) return false;
+    if (prefilling.length > 0 && !isStepsTurn) return false;
+    await this.#issueStep(running);
+    return true;
+  }
+
+  async #issueChunk(sequence: ActiveSequence): Promise<void> {
+    const { device, text, options } = this.#model;
+    const { request, images } = sequence;
+    const slot = sequence.slot as KvSlot;
+    const total = request.tokenIds.length;
+    const from = sequence.prefilled;
+    const to = Math.min(total, from + options.prefillChunk);
+    this.#stepsSinceChunk = 0;
+    sequence.lastTurn = ++this.#turn;
+    const isLast = to === total && sequence.limit > 0;
+    if (isLast) await this.#writeMask(sequence);
+    if (sequence.isEnded) return;
+    request.onPrefill?.(from - sequence.cachedCount, total - sequence.cachedCount);
+    const recorder = device.createRecorder(`prefill ${from}..${to}`);
+    text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, { from, to, slot: slot.index });
+    sequence.prefilled = to;
+    sequence.chunkCount++;
+    for (let index = from; index < to; index++) slot.keys.push(request.keys[index]);
+    if (isLast) {
+      const deliveries = [this.#submitFirst(recorder, sequence)];
+      deliveries.push(...(await this.#shareLogits(sequence)));
+      this.#push({ isChunk: true, done: this.#model.sampler.readResults(), deliveries });
+    } else {
+      recorder.submit();
+      const deliveries = [{ sequence, slot: slot.index, index: undefined }];
+      this.#push({ isChunk: true, done: device.idle().then(() => undefined), deliveries });
+    }
+    if (to === total) sequence.releaseImages();
+    if (request.afterChunk) await this.#finishChunk(sequence, { from, to });
+  }
+
+  /** Runs what the caller wants to do with a chunk, before anything else overwrites it. */
+  async #finishChunk(sequence: ActiveSequence, { from, to }: { from: number; to: number }): Promise<void> {
+    await this.#model.device.idle();
+    try {
+      await sequence.request.afterChunk?.(from, to);
+      sequence.request.signal?.throwIfAborted();
+    } catch (error) {
+      sequence.fail(error);
+    }
+  }
+
+  /** Samples the first token from the logits that the recorder computes, and submits it. */
+  #submitFirst(recorder: Recorder, sequence: ActiveSequence): Delivery {
+    const { device, buffers, ranker } = this.#model;
+    const { tokenIds, ropeDelta, topCount } = sequence.request;
+    const { index: slot } = sequence.slot as KvSlot;
+    const last = tokenIds.length - 1;
+    const place = last + ropeDelta;
+    // The sampler moves the row on by one token and puts the chosen id in.
+    const row = { position: [place, place, place], token: 0, cacheIndex: last, slot, generated: 0 } as const;
+    device.write(buffers.get(TEXT_BUFFERS.firstRow), 0, encodeRows([row]));
+    this.#recordFirstSample(recorder);
+    const rankedCount = this.#plans.recordFirstRanking(recorder, topCount);
+    this.#columns.recordFirst(recorder, slot);
+    recorder.submit();
+    sequence.state = 'running';
+    sequence.issued = 1;
+    const top = topCount > 0 ? ranker.readStep(slot, 0, rankedCount) : undefined;
+    return { sequence, slot, index: 0, top };
+  }
+
+  /** Lets the sequences with the same prompt begin from the logits that the leader has just computed. */
+  async #shareLogits(leader: ActiveSequence): Promise<Delivery[]> {
+    const deliveries: Delivery[] = [];
+    const followers = this.#active.filter(
+      ({ state, leader: followed }) => state === 'following' && followed === leader,
+    );
+    for (const follower of followers) {
+      const { keys, sampler, topCount } = follower.request;
+      const isSame =
+        keys.length === leader.request.keys.length && countCommon(keys, leader.request.keys) === keys.length;
+      if (!isSame || !this.#plans.isPrepared(topCount)) continue;
+      await this.#writeMask(follower);
+      if (follower.isEnded) continue;
+      const slot = follower.slot as KvSlot;
+      this.#takeOver(slot, leader.slot as KvSlot, keys.length);
+      follower.cachedCount = keys.length;
+      follower.prefilled = keys.length;
+      follower.leader = undefined;
+      this.#model.sampler.start(slot.index, sampler);
+      this.#markPrepared(follower);
+      deliveries.push(this.#submitFirst(this.#model.device.createRecorder('share prefill'), follower));
+    }
+    return deliveries;
+  }
+
+  async #issueStep(running: readonly ActiveSequence[]): Promise<void> {
+    const { device, sampler, ranker } = this.#model;
+    const topCount = Math.max(...running.map(({ request }) => request.topCount));
+    const plan = this.#plans.widest(Math.min(MAX_COLUMNS, running.length), topCount);
+    const chosen = chooseColumns(running, plan.columns);
+    const slots = chosen.map(({ slot }) => (slot as KvSlot).index);
+    this.#stepsSinceChunk++;
+    let recorder = device.createRecorder(`decode x${plan.columns}`);
+    this.#columns.recordArrangement(recorder, slots);
+    plan.decode(recorder);
+    const constrained = chosen.filter(({ request }) => request.constraint);
+    if (constrained.length > 0) {
+      // Masks are made while the device computes the logits that they will be put on.
+      recorder.submit();
+      await Promise.all(constrained.map((sequence) => this.#writeMask(sequence)));
+      recorder = device.createRecorder('sample');
+    }
+    plan.sample(recorder);
+    plan.rank?.(recorder);
+    recorder.submit();
+    const turn = ++this.#turn;
+    const deliveries = chosen.map((sequence, column): Delivery => {
+      const index = sequence.issued++;
+      sequence.lastTurn = turn;
+      sequence.stepCount++;
+      sequence.columnCount += plan.columns;
+      const isRanked = sequence.request.topCount > 0;
+      const top = isRanked ? ranker.readStep(slots[column], index, plan.rankedCount) : undefined;
+      return { sequence, slot: slots[column], index, top };
+    });
+    this.#push({ isChunk: false, done: sampler.readResults(), deliveries });
+  }
+
+  /** Puts the mask of a sequence's next token where the sampler reads it. What the constraint throws ends the sequence. */
+  async #writeMask(sequence: ActiveSequence): Promise<void> {
+    const { constraint } = sequence.request;
+    if (!constraint) return;
+    try {
+      const mask = await constraint.nextMask();
+      // Its slot may be another's by now.
+      if (!sequence.isEnded) this.#model.sampler.writeMask((sequence.slot as KvSlot).index, mask);
+    } catch (error) {
+      sequence.fail(error);
+    }
+  }
+
+  #push(unit: Unit): void {
+    // They are awaited later, in order; a fault until then must not count as unhandled.
+    unit.done.catch(() => {});
+    for (const { sequence, top } of unit.deliveries) {
+      sequence.inFlight++;
+      top?.catch(() => {});
+    }
+    this.#inFlight.push(unit);
+  }
+
+  /** Waits for a unit and hands its tokens out. */
+  async #settle({ isChunk, done, deliveries }: Unit): Promise<void> {
+    const results = await done;
+    for (const { sequence, slot, index, top } of deliveries) {
+      sequence.inFlight--;
+      if (isChunk) sequence.times.prefilledAt = performance.now();
+      if (sequence.isEnded) continue;
+      if (index === undefined || !results) {
+        if (sequence.limit === 0 && sequence.prefilled === sequence.request.tokenIds.length) sequence.end();
+        continue;
+      }
+      try {
+        const token = results.token(slot, index);
+        const ranked = (await top)?.slice(0, sequence.request.topCount);
+        sequence.deliver(ranked ? { ...token, top: ranked } : token, index);
+      } catch (error) {
+        sequence.fail(error);
+      }
+    }
+  }
+}
+
+/** All, or the ones whose last turn is longest ago. */
+function chooseColumns(running: readonly ActiveSequence[], count: number): readonly ActiveSequence[] {
+  if (count >= running.length) return running;
+  return running.toSorted((a, b) => a.lastTurn - b.lastTurn).slice(0, count);
+}
