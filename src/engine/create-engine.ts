@@ -1,34 +1,91 @@
 import { AutoglmError } from '../base/errors.ts';
-import type { Engine } from './engine.ts';
+import { chooseFallback, readGpuIdentity } from './choose-backend.ts';
+import type { BackendReason, Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
-import { TrustedWorker as Worker } from './trusted-worker.ts';
-import { WorkerEngine } from './worker-engine.ts';
+import { openHelperEngine, openRemoteEngine, waitForHelper } from './helper-engine.ts';
+import { openWorkerEngine } from './open-worker-engine.ts';
+import { SteadyEngine, type Recovery } from './steady-engine.ts';
 
 /**
- * Creates an engine for a page: the model runs in a worker, so that the page stays responsive.
+ * Creates an engine for a page. On WebGPU the model runs in a worker; where this tab cannot hold it and the GPU is
+ * a discrete NVIDIA one, on the linked helper. When the device is lost or the helper dies, the engine goes on by
+ * itself where it can; `Engine.onChange` tells.
  *
- * @throws AutoglmError `webgpu-unavailable` where the browser or the machine has none, `request-invalid` for a
- *   backend that this version does not have, or any fault of the load; the signal's `AbortError`
+ * @throws AutoglmError `webgpu-unavailable` where the browser or the machine has none, `helper-unlinked` where the
+ *   helper could take over and the user has not linked it, `request-invalid` for a backend that this version does
+ *   not have, or any fault of the load; the signal's `AbortError`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const { backend = 'auto', model, signal } = options;
-  if (backend !== 'auto' && backend !== 'webgpu') {
-    throw new AutoglmError('request-invalid', `The backend "${backend}" is not available.`, {
-      value: backend,
-      limit: 'auto or webgpu',
-      cure: 'Use backend="auto".',
-    });
+  const { backend = 'auto' } = options;
+  switch (backend) {
+    case 'webgpu':
+      return openWorkerEngine(options);
+    case 'auto':
+      return new SteadyEngine(await chooseEngine(options), createRecovery(options));
+    case 'helper': {
+      const reason: BackendReason = { code: 'asked-for', text: 'The page asks for the helper.' };
+      return new SteadyEngine(await openHelperEngine(options, reason), createRecovery(options));
+    }
+    case 'remote':
+      return openRemoteEngine(options);
+    default:
+      throw new AutoglmError('request-invalid', `The backend "${backend}" is not available.`, {
+        value: backend,
+        limit: 'auto, webgpu, helper or remote',
+        cure: 'Use backend="auto".',
+      });
   }
-  signal?.throwIfAborted();
-  // A URL by itself, so that bundlers find the worker and put it beside the module.
-  const worker = new Worker(new URL('../worker/engine-worker.ts', import.meta.url), {
-    type: 'module',
-    name: 'autoglm-engine',
-  });
-  const isRelative = typeof model === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(model);
-  // Workers resolve relative addresses against their own script.
-  return WorkerEngine.load(
-    worker,
-    isRelative ? { ...options, model: new URL(model, document.baseURI).href } : options,
-  );
+}
+
+async function chooseEngine(options: EngineOptions): Promise<Engine> {
+  try {
+    return await openWorkerEngine(options);
+  } catch (fault) {
+    options.signal?.throwIfAborted();
+    const engine = await fallBack(fault, options);
+    if (engine === undefined) throw fault;
+    return engine;
+  }
+}
+
+/** The helper in place of a tab that is too small; undefined where that would not help. */
+async function fallBack(fault: unknown, options: EngineOptions): Promise<Engine | undefined> {
+  const choice = chooseFallback(fault, await readGpuIdentity());
+  if (choice.kind === 'none') return undefined;
+  try {
+    return await openHelperEngine(options, choice.reason);
+  } catch (error) {
+    // Both are worth knowing: what the tab lacks, and what the helper needs.
+    if (!(error instanceof AutoglmError)) throw error;
+    const { code, message, value, limit, cure } = error;
+    throw withCure(
+      new AutoglmError(code, `${choice.reason.text} ${message}`, { value, limit, cause: fault }),
+      cure,
+    );
+  }
+}
+
+/** What to do when an engine fails in the middle: wait for the helper, or take it, or load WebGPU again. */
+function createRecovery(options: EngineOptions): Recovery {
+  let hasReloaded = false;
+  return {
+    recover: async (fault, failed, signal) => {
+      if (failed.info.backend === 'helper') return waitForHelper(options, signal);
+      const recoveryOptions = { ...options, signal };
+      // A worker whose device is lost still holds memory that the next one needs.
+      await failed.unload().catch(() => {});
+      const helper = await fallBack(fault, recoveryOptions).catch(() => undefined);
+      if (helper !== undefined) return helper;
+      // Once: a device that is lost again at the same place would be lost for ever.
+      if (hasReloaded || fault.code !== 'device-lost') return undefined;
+      hasReloaded = true;
+      return openWorkerEngine(recoveryOptions).catch(() => undefined);
+    },
+  };
+}
+
+/** The message has the cure in it already. */
+function withCure(error: AutoglmError, cure: string | undefined): AutoglmError {
+  Object.defineProperty(error, 'cure', { value: cure, enumerable: true });
+  return error;
 }

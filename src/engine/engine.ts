@@ -1,3 +1,4 @@
+import type { AutoglmError } from '../base/errors.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
 
 /** What a loaded engine runs on and with. */
@@ -25,6 +26,15 @@ export interface BackendReason {
   /** One English sentence with the figures; pages translate the code. */
   readonly text: string;
 }
+
+/** What happens to an engine that can change what it runs on. */
+export type EngineChange =
+  /** It failed; another one is looked for, or waited for, and answers wait with it. */
+  | { readonly type: 'interrupted'; readonly fault: AutoglmError }
+  | { readonly type: 'running'; readonly info: EngineInfo };
+
+/** Told about every change. */
+export type EngineListener = (change: EngineChange) => void;
 
 /** What an engine holds at this moment. */
 export interface EngineStats {
@@ -75,6 +85,8 @@ export interface ChatCompletions {
 export interface Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  /** Tells when another engine takes over; absent where none ever does. The function that it returns ends it. */
+  onChange?(listener: EngineListener): () => void;
   /** Figures for monitoring; absent where the engine is not in this process. */
   stats?(): EngineStats;
   /** Frees the GPU and the worker; later calls throw `engine-unloaded`. Idempotent. */
