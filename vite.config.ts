@@ -1,14 +1,46 @@
+import { readdirSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { VitePWA } from 'vite-plugin-pwa';
 import type { ViteUserConfig } from 'vitest/config';
+import { WEB_MANIFEST } from './.ci/web-manifest.mjs';
 import { PACKAGE_ENTRIES } from './.ci/package-entries.mjs';
 
 type BuildOptions = NonNullable<ViteUserConfig['build']>;
 
 const toPath = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-const APP_BUILD: BuildOptions = { outDir: '../../dist/app', emptyOutDir: true, target: 'es2023' };
+const APP_BUILD: BuildOptions = {
+  outDir: '../../dist/app',
+  emptyOutDir: true,
+  target: 'es2023',
+  rolldownOptions: {
+    input: readdirSync(toPath('src/demo'))
+      .filter((name) => name.endsWith('.html'))
+      .map((name) => toPath(`src/demo/${name}`)),
+  },
+};
+
+/** The app's manifest, and its service worker with the list of files that it keeps. Weights are the engine's. */
+const APP_PLUGINS = VitePWA({
+  strategies: 'injectManifest',
+  srcDir: '.',
+  filename: 'service-worker.ts',
+  injectRegister: false,
+  manifest: WEB_MANIFEST,
+  injectManifest: {
+    rollupFormat: 'iife',
+    globPatterns: [
+      '*.html',
+      '*.{svg,webmanifest}',
+      'assets/*.{js,css,wasm}',
+      'icons/*',
+      'samples/*',
+      'models/*/*.{json,jinja}',
+    ],
+  },
+});
 
 /** `--mode node`: the command line. Packages stay outside; shaders and the like are inlined. */
 const NODE_BUILD: BuildOptions = {
@@ -76,6 +108,7 @@ export default defineConfig(({ mode }) => ({
   // The worker's packages are found before the first page asks for them: found later, they would reload the page
   // in the middle of its first load.
   optimizeDeps: { entries: ['*.html', '../worker/engine-worker.ts', '../element/index.ts'] },
+  plugins: mode === 'production' ? APP_PLUGINS : [],
   build: BUILDS[mode] ?? APP_BUILD,
   worker: {
     format: 'es',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packTarball } from '../../.ci/check-package.mjs';
 import { ROOT } from '../../.ci/install.mjs';
-import { serveFolder } from './static-server.ts';
+import { serveFolder } from '../static-server.ts';
 
 const EXAMPLES = ['react', 'vue', 'svelte', 'strict-csp'];
 const runFile = promisify(execFile);

@@ -1,5 +1,7 @@
 import '../index.ts';
 import type { ChatExample } from '../index.ts';
+import { followLaunches } from './launches.ts';
+import { watchUpdates } from './updates.ts';
 
 /** Screens that the embedded small model knows, in the two languages that it speaks. */
 const EXAMPLES: Readonly<Record<'en' | 'zh', readonly ChatExample[]>> = {
@@ -26,10 +28,14 @@ function start(): void {
   const asked = new URLSearchParams(location.search);
   const locale = asked.get('locale') ?? navigator.language;
   const theme = asked.get('theme');
+  const model = asked.get('model');
   document.documentElement.lang = locale;
   chat.locale = locale;
+  if (model !== null) chat.model = model;
   if (theme === 'light' || theme === 'dark') chat.theme = theme;
   chat.examples = locale.startsWith('zh') ? EXAMPLES.zh : EXAMPLES.en;
+  followLaunches(chat);
+  void watchUpdates(chat);
 }
 
 start();

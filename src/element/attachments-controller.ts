@@ -35,11 +35,11 @@ export class AttachmentsController implements ReactiveController {
   }
 
   /** Adds the files that are pictures, in their order; the others are reported by `fault`. */
-  async add(files: readonly File[]): Promise<void> {
+  async add(files: readonly Blob[]): Promise<void> {
     this.#fault = null;
     for (const file of files) {
       try {
-        const image = await openImage(file, file.name);
+        const image = await openImage(file, file instanceof File ? file.name : 'image');
         this.#images = [...this.#images, image];
       } catch (thrown) {
         const error = toError(thrown);

@@ -64,6 +64,14 @@ export interface SendOptions {
   readonly currentApp?: string | null;
 }
 
+/** What waits in the composer. */
+export interface ComposerContent {
+  /** What is written there. */
+  readonly text: string;
+  /** The attached screenshots. */
+  readonly images: readonly Blob[];
+}
+
 /** The parts of a turn, handed on to the page. */
 const LIST_PARTS =
   'list, empty, examples, message, bubble, actions, reasoning, action-card, figures, markdown, screenshot, mark';
@@ -175,6 +183,7 @@ export class AutoglmChat extends LitElement {
   readonly #slots = new SlotsController(this);
   readonly #localizer = new LocalizerController(this);
   readonly #history = new HistoryController(this);
+  #restored: Promise<void> = Promise.resolve();
   readonly #reported = new WeakSet<AutoglmError>();
   readonly #drop = new DropController(this, (files) => void this.composer.addFiles(files));
   readonly #engine = new EngineController(this, {
@@ -229,6 +238,37 @@ export class AutoglmChat extends LitElement {
     const images = await Promise.all((options.images ?? []).map(openImageSource));
     const currentApp = options.currentApp === undefined && images.length > 0 ? HOME_APP : options.currentApp;
     return this.#send({ text: text.trim(), images, currentApp: currentApp ?? null });
+  }
+
+  /** What was begun in the composer and not sent. */
+  get draft(): ComposerContent {
+    return this.composer.draft;
+  }
+
+  /**
+   * Puts a text or screenshots into the composer, where the user goes on; nothing is sent. A text takes the place of
+   * the one that is there, screenshots are added.
+   */
+  async compose(content: Partial<ComposerContent>): Promise<void> {
+    await this.#restored;
+    const { text = '', images = [] } = content;
+    if (text !== '') {
+      this.composer.setText(text);
+      this.#history.writeDraft(this.#talk.conversation, text);
+    }
+    await this.composer.addFiles(images);
+    this.composer.focus();
+  }
+
+  /** Opens the list of kept conversations. */
+  async showHistory(): Promise<void> {
+    if (this.isUpdatePending) await this.updateComplete;
+    if (this.#history.isEnabled) this.#openHistory();
+  }
+
+  /** Resolves once all that is shown is kept in this browser, so that the page may go. */
+  get saved(): Promise<void> {
+    return this.#history.saved;
   }
 
   /** Stops the answer that is being written; what has come is kept. */
@@ -316,7 +356,7 @@ export class AutoglmChat extends LitElement {
   }
 
   protected override firstUpdated(): void {
-    void this.#history.restore();
+    this.#restored = this.#history.restore();
   }
 
   protected override updated(): void {

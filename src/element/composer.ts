@@ -83,8 +83,13 @@ export class AutoglmComposer extends LitElement {
     </div>`;
   }
 
+  /** What waits to be sent. */
+  get draft(): { readonly text: string; readonly images: readonly Blob[] } {
+    return { text: this.text, images: this.attachments.images.map(({ blob }) => blob) };
+  }
+
   /** Adds pictures that were chosen, pasted or dropped. */
-  addFiles(files: readonly File[]): Promise<void> {
+  addFiles(files: readonly Blob[]): Promise<void> {
     this.dispatchEvent(new ComposerAttachEvent());
     return this.attachments.add(files);
   }

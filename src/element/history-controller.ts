@@ -47,6 +47,11 @@ export class HistoryController implements ReactiveController {
     return this.#store !== null;
   }
 
+  /** Resolves once every write that was asked for has ended. */
+  get saved(): Promise<void> {
+    return this.#writes.then(() => {});
+  }
+
   /** Uses another set of conversations; the empty key keeps nothing. */
   use(key: string): void {
     if (key === this.#key) return;

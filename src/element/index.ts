@@ -1,6 +1,6 @@
 /** Registers `<autoglm-chat>` and its parts. This is a public list: files of this folder do not import it. */
 export { AutoglmChat } from './chat.ts';
-export type { SendOptions } from './chat.ts';
+export type { ComposerContent, SendOptions } from './chat.ts';
 export type { GenerationSettings } from './answer-stream.ts';
 export type { AssistantTurn, Turn, TurnFault, TurnFigures, TurnImage, UserTurn } from './conversation.ts';
 export type { ChatExample } from './example-cards.ts';

@@ -21,9 +21,14 @@ export interface FolderServer {
   close(): Promise<void>;
 }
 
-/** Serves a folder on a free port. */
-export async function serveFolder(folder: string): Promise<FolderServer> {
+/**
+ * Serves a folder on a free port, or on the one named.
+ *
+ * @param folderOf asked for every request, so that a server can be given another version of its files.
+ */
+export async function serveFolder(folderOf: string | (() => string), port = 0): Promise<FolderServer> {
   const server = createServer((request, response) => {
+    const folder = typeof folderOf === 'string' ? folderOf : folderOf();
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://host').pathname);
     const asked = join(folder, normalize(path));
     const file = existsSync(asked) && statSync(asked).isDirectory() ? join(asked, 'index.html') : asked;
@@ -39,7 +44,7 @@ export async function serveFolder(folder: string): Promise<FolderServer> {
     if (request.method === 'HEAD') response.end();
     else createReadStream(file).pipe(response);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () =>
