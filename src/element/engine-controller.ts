@@ -1,7 +1,8 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
 import { AutoglmError, toError } from '../base/errors.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
-import type { BackendChoice } from '../engine/engine-options.ts';
+import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
+import { abortable } from './abortable.ts';
 import { createEngineLazily } from './engine-source.ts';
 import type { CreateEngine } from './engine-source.ts';
 import { leaseEngine } from './shared-engines.ts';
@@ -9,7 +10,8 @@ import type { EngineLease } from './shared-engines.ts';
 
 /** What the element needs from its attributes to load. */
 export interface EngineSettings {
-  readonly model: string;
+  /** An address relative to the page, or a folder or files that the user chose. */
+  readonly model: ModelLocation;
   readonly backend: BackendChoice;
   readonly helperUrl: string;
   readonly contextWindow: number | null;
@@ -18,7 +20,13 @@ export interface EngineSettings {
 /** Where the engine stands. */
 export type EngineState =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'loading'; readonly progress: LoadProgress | null; readonly startedAt: number }
+  | {
+      readonly kind: 'loading';
+      readonly progress: LoadProgress | null;
+      readonly startedAt: number;
+      /** The user lets it rest; what has come is kept. */
+      readonly isPaused: boolean;
+    }
   | { readonly kind: 'ready'; readonly engine: Engine }
   | { readonly kind: 'failed'; readonly error: AutoglmError };
 
@@ -47,7 +55,7 @@ export class EngineController implements ReactiveController {
   #state: EngineState = { kind: 'idle' };
   #lease: EngineLease | null = null;
   /** The newest load; an older one that still ends is ignored. */
-  #load: { readonly done: Promise<Engine>; readonly signal: AbortSignal; abort(): void } | null = null;
+  #load: LoadRun | null = null;
 
   constructor(
     host: ReactiveControllerHost,
@@ -83,11 +91,10 @@ export class EngineController implements ReactiveController {
   load(settings: EngineSettings): Promise<Engine> {
     if (this.#state.kind === 'ready') return Promise.resolve(this.#state.engine);
     if (this.#load !== null) return this.#load.done;
-    const controller = new AbortController();
-    const { signal } = controller;
-    const done = this.#run(settings, signal);
-    this.#load = { done, signal, abort: () => controller.abort() };
-    return done;
+    const load = new LoadRun();
+    this.#load = load;
+    load.done = this.#run(settings, load);
+    return load.done;
   }
 
   /** Uses an engine that the page made and owns; it is never unloaded from here. */
@@ -115,6 +122,20 @@ export class EngineController implements ReactiveController {
     this.#become({ kind: 'idle' });
   }
 
+  /** Lets the load rest: whoever waits for it goes on waiting. */
+  pause(): void {
+    if (this.#load === null || this.#state.kind !== 'loading') return;
+    this.#load.pause();
+    this.#become({ ...this.#state, isPaused: true });
+  }
+
+  /** Goes on where the load was paused; what is cached is not fetched again. */
+  resume(): void {
+    if (this.#load === null || this.#state.kind !== 'loading') return;
+    this.#become({ ...this.#state, isPaused: false, startedAt: Date.now() });
+    this.#load.resume();
+  }
+
   /** Gives the engine back, or ends the load. Idempotent. */
   unload(): void {
     this.cancel();
@@ -133,12 +154,15 @@ export class EngineController implements ReactiveController {
     this.#become({ kind: 'failed', error });
   }
 
-  async #run(settings: EngineSettings, signal: AbortSignal): Promise<Engine> {
-    this.#become({ kind: 'loading', progress: null, startedAt: Date.now() });
+  async #run(settings: EngineSettings, load: LoadRun): Promise<Engine> {
+    const { signal } = load;
+    this.#become({ kind: 'loading', progress: null, startedAt: Date.now(), isPaused: false });
     try {
       checkModel(settings.model);
-      const lease = await leaseEngine(this.#create, toOptions(settings), signal, (progress) =>
-        this.#report(progress, signal),
+      const lease = await load.run((attempt) =>
+        leaseEngine(this.#create, toOptions(settings), attempt, (progress) =>
+          this.#report(progress, attempt),
+        ),
       );
       this.#lease = lease;
       this.#become({ kind: 'ready', engine: lease.engine });
@@ -149,7 +173,7 @@ export class EngineController implements ReactiveController {
       if (!signal.aborted) this.#settleFailure(error);
       throw error;
     } finally {
-      if (this.#load?.signal === signal) this.#load = null;
+      if (this.#load === load) this.#load = null;
     }
   }
 
@@ -174,7 +198,65 @@ export class EngineController implements ReactiveController {
   }
 }
 
-function checkModel(model: string): void {
+/** One load, which may be paused and taken up again any number of times before it ends. */
+class LoadRun {
+  done: Promise<Engine> = Promise.reject(new Error('The load has not begun.'));
+  readonly #ended = new AbortController();
+  #attempt = new AbortController();
+  #resumed: PromiseWithResolvers<void> | null = null;
+
+  constructor() {
+    // Only replaced, never waited for.
+    this.done.catch(() => {});
+  }
+
+  /** Aborted once the load has ended for good. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  abort(): void {
+    this.#ended.abort();
+  }
+
+  pause(): void {
+    this.#resumed ??= createResolvers();
+    this.#attempt.abort();
+  }
+
+  resume(): void {
+    this.#resumed?.resolve();
+    this.#resumed = null;
+  }
+
+  /** Tries until it succeeds or fails while nobody has paused it. */
+  async run<T>(attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    for (;;) {
+      const controller = new AbortController();
+      this.#attempt = controller;
+      try {
+        return await attempt(AbortSignal.any([this.signal, controller.signal]));
+      } catch (error) {
+        if (!controller.signal.aborted || this.signal.aborted) throw error;
+        // Taken up again already, where pause and resume were quicker than the abort.
+        if (this.#resumed !== null) await abortable(this.#resumed.promise, this.signal);
+      }
+    }
+  }
+}
+
+/** `Promise.withResolvers`, which browsers of 2023 lack. */
+function createResolvers(): PromiseWithResolvers<void> {
+  let resolve = (): void => {};
+  let reject = (): void => {};
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+function checkModel(model: ModelLocation): void {
   if (model !== '') return;
   throw new AutoglmError('request-invalid', 'No model is named.', {
     cure: 'Set the model attribute to the URL of a model folder.',
@@ -183,7 +265,8 @@ function checkModel(model: string): void {
 
 /** The model's URL is made absolute here, because a worker has another base than the page. */
 function toOptions(settings: EngineSettings) {
-  const model = new URL(settings.model, document.baseURI).href;
+  const model =
+    typeof settings.model === 'string' ? new URL(settings.model, document.baseURI).href : settings.model;
   return {
     model,
     backend: settings.backend,

@@ -41,7 +41,12 @@ export async function leaseEngine(
   onProgress: (progress: LoadProgress) => void,
 ): Promise<EngineLease> {
   signal.throwIfAborted();
-  const key = JSON.stringify([options.model, options.backend, options.helperUrl, options.contextWindow]);
+  const key = JSON.stringify([
+    keyOf(options.model),
+    options.backend,
+    options.helperUrl,
+    options.contextWindow,
+  ]);
   const entry = entries.get(key) ?? startLoad(key, create, options);
   entry.holders++;
   entry.listeners.add(onProgress);
@@ -55,6 +60,16 @@ export async function leaseEngine(
   } finally {
     entry.listeners.delete(onProgress);
   }
+}
+
+const chosen = new WeakMap<object, string>();
+
+/** Folders and files have no name that tells them apart; the same object is the same model. */
+function keyOf(model: EngineOptions['model']): string {
+  if (typeof model === 'string') return model;
+  const key = chosen.get(model) ?? `chosen:${crypto.randomUUID()}`;
+  chosen.set(model, key);
+  return key;
 }
 
 function startLoad(
