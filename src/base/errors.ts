@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'device-lost'
   | 'out-of-memory'
   | 'limit-exceeded'
+  | 'model-too-large'
   | 'shader-invalid'
   | 'gpu-validation'
   // model folder and checkpoint

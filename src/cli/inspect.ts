@@ -1,5 +1,5 @@
 import { product } from '../base/maths.ts';
-import type { Capabilities } from '../gpu/capabilities.ts';
+import { ASSUMED_GPU } from '../model/assumed-gpu.ts';
 import { chooseCompileOptions } from '../model/compile-options.ts';
 import { compileDecode, compilePrefill } from '../model/compile-text.ts';
 import { planMemory, type MemoryPlan } from '../model/memory-plan.ts';
@@ -55,27 +55,6 @@ const DEFAULT_CONTEXT = 8192;
 /** Patches of a 1080x2400 screenshot at max_pixels 5,000,000. */
 const SCREENSHOT_PATCHES = 168 * 74;
 
-/** What Chrome reports of a discrete NVIDIA GPU; plans differ with the device, and this is the common one. */
-const ASSUMED: Capabilities = {
-  adapter: { vendor: 'nvidia', architecture: '', device: '', description: '' },
-  isSoftware: false,
-  limits: {
-    maxBufferBytes: 2 ** 32 - 4,
-    maxBindingBytes: 2 ** 31 - 4,
-    maxStorageBuffers: 16,
-    maxWorkgroupStorageBytes: 48 * 1024,
-    maxWorkgroupInvocations: 1024,
-    maxWorkgroupsPerDimension: 65535,
-    bindingAlignment: 256,
-  },
-  hasShaderF16: false,
-  hasSubgroups: true,
-  subgroupSizes: { min: 32, max: 32 },
-  hasTimestamps: true,
-  hasInt8Dot: true,
-  hasSubgroupMatrix: false,
-};
-
 /**
  * Reads a model folder's config and manifest and checks them against each other.
  *
@@ -106,9 +85,9 @@ export async function inspectModel(folder: string, context?: number): Promise<Mo
 
 function summarisePlan(config: ModelConfig, manifest: Manifest, asked: number | undefined): PlanSummary {
   const context = asked ?? Math.min(config.text.maxPositionEmbeddings, DEFAULT_CONTEXT);
-  const layout = layOutWeights(config, manifest.tensors, ASSUMED.limits);
+  const layout = layOutWeights(config, manifest.tensors, ASSUMED_GPU.limits);
   const cacheFormat = manifest.quantization === 'q0f32' ? 'f32' : 'f16';
-  const options = chooseCompileOptions(ASSUMED, { context, cacheFormat });
+  const options = chooseCompileOptions(ASSUMED_GPU, { context, cacheFormat });
   return {
     context,
     memory: planMemory(config, layout, options, SCREENSHOT_PATCHES),

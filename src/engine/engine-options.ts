@@ -1,3 +1,4 @@
+import type { CacheFormat } from '../kernels/kernel.ts';
 import type { LoadProgress } from './engine.ts';
 
 /** Where a model folder is: an http(s) URL, a picked folder, or dropped files. */
@@ -14,8 +15,27 @@ export interface EngineOptions {
    * one. `helper` takes the helper on any GPU, `remote` the OpenAI-compatible server at `helperUrl`.
    */
   readonly backend?: BackendChoice | undefined;
-  /** Tokens of prompt and answer together; default: what the model allows, at most 8192. */
+  /**
+   * Tokens of prompt and answer together; default: what the model allows, at most 8192. Where the GPU has no room
+   * for so many, fewer: see `smallestContextWindow`.
+   */
   readonly contextWindow?: number | undefined;
+  /** The context window is not cut below this to make the model fit; default 4096. */
+  readonly smallestContextWindow?: number | undefined;
+  /**
+   * Number format of the KV cache. Left out: f16 (f32 for a model in f32), and q8, half the bytes, where the model
+   * would not fit otherwise.
+   */
+  readonly cacheFormat?: CacheFormat | undefined;
+  /**
+   * Format of the vision tower on the GPU: as it is `stored`, `q4` (packed to 4 bits while it loads), or `auto`:
+   * packed only where the model would not fit otherwise. Default `auto`.
+   */
+  readonly visionFormat?: 'auto' | 'stored' | 'q4' | undefined;
+  /** Bytes that the model may take on the GPU; default: as much as there is. */
+  readonly memoryBudget?: number | undefined;
+  /** True asks the network whether a model that is kept has changed; the model loads from the cache if it has not. */
+  readonly refresh?: boolean | undefined;
   /** Where downloaded weights are kept. Default `indexeddb`. */
   readonly cache?: 'indexeddb' | 'opfs' | 'none' | undefined;
   /** Address of the linked helper, `http://127.0.0.1:11435` unless told otherwise, or of the `remote` server. */

@@ -1,4 +1,5 @@
 import type { AutoglmError } from '../base/errors.ts';
+import type { FitReport } from './fit-report.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
 
 /** What a loaded engine runs on and with. */
@@ -17,6 +18,8 @@ export interface EngineInfo {
   readonly quantization: string;
   /** Why it runs here and not elsewhere; absent where nothing was chosen. */
   readonly reason?: BackendReason | undefined;
+  /** What the model takes on the GPU and what was given up so that it fits; absent where others run it. */
+  readonly plan?: FitReport | undefined;
 }
 
 /** Why an engine runs where it runs. */
@@ -55,6 +58,8 @@ export interface LoadProgress {
   readonly totalBytes: number;
   /** Recent speed of the current phase; 0 while unknown. */
   readonly bytesPerSecond: number;
+  /** Told once, when it is known that the model fits and how, before anything of its weights is fetched. */
+  readonly plan?: FitReport | undefined;
 }
 
 /** Options that every long call takes. */
@@ -89,6 +94,8 @@ export interface Engine {
   onChange?(listener: EngineListener): () => void;
   /** Figures for monitoring; absent where the engine is not in this process. */
   stats?(): EngineStats;
+  /** What the model takes on the GPU and what was given up so that it fits. */
+  plan?(): FitReport | undefined;
   /** Frees the GPU and the worker; later calls throw `engine-unloaded`. Idempotent. */
   unload(): Promise<void>;
 }

@@ -1,9 +1,7 @@
 import { AutoglmError } from '../base/errors.ts';
-import { describeAdapter } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
 import type { DecodeImage } from '../image/decode-image.ts';
-import type { CacheFormat } from '../kernels/kernel.ts';
-import { LanguageModel } from '../model/language-model.ts';
+import type { LanguageModel } from '../model/language-model.ts';
 import { MAX_RANKED } from '../model/logprob-ranker.ts';
 import { MAX_COLUMNS } from '../model/text-buffers.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
@@ -20,8 +18,6 @@ import type { FinishReason } from './openai.ts';
 import { parseStop } from '../sampling/parse-stop.ts';
 import { parseSampling, type SamplerSettings } from '../sampling/settings.ts';
 import { StopStrings } from '../sampling/stop-strings.ts';
-import { openModel, type OpenModelOptions } from '../storage/model-loader.ts';
-import type { ShardSource } from '../storage/shard-source.ts';
 import { StreamDecoder } from '../tokenizer/stream-decoder.ts';
 import type {
   AnswerCallOptions,
@@ -35,35 +31,16 @@ import { toCacheKeys } from './cache-keys.ts';
 import { ChatCompletionService } from './chat-completions.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
 import { CompletionStream } from './completion-stream.ts';
-import type {
-  CallOptions,
-  ChatCompletions,
-  Engine,
-  EngineInfo,
-  EngineStats,
-  LoadProgress,
-} from './engine.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo, EngineStats } from './engine.ts';
+import type { FitReport } from './fit-report.ts';
 import { ImageFeatures } from './image-features.ts';
-import { readModelTexts, type ModelTexts } from './model-texts.ts';
+import { loadModel, type LoadOptions } from './load-model.ts';
+import type { ModelTexts } from './model-texts.ts';
 
 /** What a local engine is made of. */
-export interface LocalEngineOptions extends Pick<OpenModelOptions, 'cache' | 'verify' | 'createSha256'> {
-  readonly source: ShardSource;
-  /** The engine owns it from now on. */
-  readonly device: Device;
+export interface LocalEngineOptions extends LoadOptions {
   readonly decodeImage: DecodeImage;
-  /** Tokens; default: what the model allows, at most `DEFAULT_CONTEXT_WINDOW`. */
-  readonly contextWindow?: number | undefined;
-  /** Number format of the KV cache; default f16, or f32 for a model in f32. */
-  readonly cacheFormat?: CacheFormat | undefined;
-  /** Sequences that the KV cache holds side by side; 1. */
-  readonly slots?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
-
-/** Context window when nobody asks for one: long enough for some agent steps, small enough for most cards. */
-export const DEFAULT_CONTEXT_WINDOW = 8192;
 
 /** Decode steps in flight on a GPU: enough to hide the way back of an id. Software computes too slowly to need it. */
 const STEPS_IN_FLIGHT = 4;
@@ -227,6 +204,11 @@ export class LocalEngine implements Engine, AnswerEngine {
     };
   }
 
+  /** What the model takes on the GPU, and what was given up for it. */
+  plan(): FitReport | undefined {
+    return this.info.plan;
+  }
+
   async unload(): Promise<void> {
     if (this.#unloading.signal.aborted) return;
     this.#unloading.abort(
@@ -343,61 +325,13 @@ function toSummary(
 }
 
 async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
-  const { source, device, decodeImage, signal, onProgress } = options;
-  const report = (progress: Omit<LoadProgress, 'bytesPerSecond'>): void =>
-    onProgress?.({ ...progress, bytesPerSecond: 0 });
-  report({ phase: 'checking', loadedBytes: 0, totalBytes: 0 });
-  const files = await openModel(source, {
-    cache: options.cache,
-    verify: options.verify,
-    createSha256: options.createSha256,
-    ...(signal && { signal }),
-  });
-  const { manifest } = files;
-  const texts = await readModelTexts(files, signal);
-  const { maxPositionEmbeddings } = texts.config.text;
-  const contextWindow = requireContext(options.contextWindow, maxPositionEmbeddings);
-  const bytes = { loadedBytes: manifest.byteLength, totalBytes: manifest.byteLength };
-  const isFloat32 = manifest.quantization === 'q0f32';
-  const model = await LanguageModel.load(device, {
-    config: texts.config,
-    tensors: manifest.tensors,
-    context: contextWindow,
-    slots: options.slots ?? 1,
-    cacheFormat: options.cacheFormat ?? (isFloat32 ? 'f32' : 'f16'),
-    signal,
-    streamTensors: (write) =>
-      files.streamTensors({
-        onProgress,
-        onTensorBytes: ({ name }, byteOffset, piece) => write(name, byteOffset, piece),
-        ...(signal && { signal }),
-      }),
-    onCompile: () => report({ phase: 'compiling', ...bytes }),
-  });
-  const info: EngineInfo = {
-    model: modelName(files.label),
-    backend: 'webgpu',
-    adapter: describeAdapter(device.capabilities),
-    isSoftware: device.capabilities.isSoftware,
-    contextWindow,
-    gpuBytes: device.allocatedBytes,
-    quantization: manifest.quantization ?? 'unknown',
-  };
+  const { decodeImage, onProgress } = options;
+  const { model, texts, info, byteLength } = await loadModel(options);
   const scheduler = await Scheduler.create(model, {
     stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
   });
-  report({ phase: 'ready', ...bytes });
+  onProgress?.({ phase: 'ready', loadedBytes: byteLength, totalBytes: byteLength, bytesPerSecond: 0 });
   return new LocalEngine({ model, scheduler, texts, info, decodeImage });
-}
-
-function requireContext(asked: number | undefined, most: number): number {
-  const context = asked ?? Math.min(most, DEFAULT_CONTEXT_WINDOW);
-  if (Number.isInteger(context) && context >= 16 && context <= most) return context;
-  throw new AutoglmError('request-invalid', `Cannot load with a context window of ${context} tokens.`, {
-    value: context,
-    limit: `16 to ${most}`,
-    cure: 'Choose a context window that the model was trained for.',
-  });
 }
 
 function requireRankCount(K: number): void {
@@ -407,9 +341,4 @@ function requireRankCount(K: number): void {
     limit: `1 to ${MAX_RANKED}`,
     cure: 'Ask for fewer.',
   });
-}
-
-/** Last part of a folder's path or URL. */
-function modelName(label: string): string {
-  return label.replace(/\/+$/, '').split('/').at(-1) || label;
 }

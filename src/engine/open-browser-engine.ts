@@ -7,6 +7,7 @@ import { createOpfsShardCache } from '../storage/opfs-shard-cache.ts';
 import type { ShardCache } from '../storage/shard-cache.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
 import type { EngineOptions, ModelLocation } from './engine-options.ts';
+import { createAllocationMemory } from './idb-allocation-memory.ts';
 import { LocalEngine } from './local-engine.ts';
 
 /**
@@ -15,16 +16,15 @@ import { LocalEngine } from './local-engine.ts';
  * @throws AutoglmError `webgpu-unavailable`, or what `LocalEngine.load` throws
  */
 export async function openBrowserEngine(options: EngineOptions): Promise<LocalEngine> {
-  const { model, contextWindow, signal, onProgress } = options;
+  const { model, cache: _, backend: _backend, helperUrl: _helper, ...load } = options;
   const device = await openWebGpuDevice();
   return LocalEngine.load({
     source: openSource(model),
     cache: openCache(options),
     device,
     decodeImage: decodeWithPlatform,
-    contextWindow,
-    signal,
-    onProgress,
+    allocations: createAllocationMemory(),
+    ...load,
   });
 }
 

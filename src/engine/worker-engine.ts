@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
 import type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadProgress } from './engine.ts';
 import type { EngineOptions, LoadSettings } from './engine-options.ts';
+import type { FitReport } from './fit-report.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
 
 type Answer = Exclude<WorkerResponse, { type: 'progress' }>;
@@ -35,6 +36,11 @@ export class WorkerEngine implements Engine {
       connection.terminate();
       throw error;
     }
+  }
+
+  /** What the model takes on the GPU, and what was given up for it. */
+  plan(): FitReport | undefined {
+    return this.info.plan;
   }
 
   async unload(): Promise<void> {

@@ -44,3 +44,9 @@ export function describeAdapter(capabilities: Capabilities): string {
   const name = architecture === 'swiftshader' ? 'SwiftShader' : words;
   return capabilities.isSoftware ? `${name} (software)` : name;
 }
+
+/** Names an adapter in a store: equal for two devices of the same adapter and browser. */
+export function adapterKey({ adapter, limits }: Capabilities): string {
+  const { vendor, architecture, device, description } = adapter;
+  return [vendor, architecture, device, description, limits.maxBufferBytes, limits.maxBindingBytes].join('|');
+}

@@ -3,6 +3,7 @@ import { CACHE_BYTES } from '../kernels/kernel.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
+import { TEXT_BUFFERS } from './text-buffers.ts';
 
 /** Consecutive bytes of one of the cache's buffers. */
 export interface CacheRange {
@@ -10,8 +11,6 @@ export interface CacheRange {
   readonly byteOffset: number;
   readonly byteLength: number;
 }
-
-const SCRATCH = 'cache-copy';
 
 /** Keys and values of all slots as bytes: to copy the beginning of one sequence to another, to save and to restore. */
 export class KeyValueCache {
@@ -29,13 +28,6 @@ export class KeyValueCache {
   get bytesPerToken(): number {
     const { L, KV } = this.#config;
     return L * 2 * KV * this.#headBytes;
-  }
-
-  /** Allocates what copies need; the cache itself belongs to the Plans. */
-  async prepare(): Promise<void> {
-    if (this.#options.slots === 1) return;
-    const byteLength = this.#options.context * this.#headBytes;
-    await this.#buffers.ensure(SCRATCH, { byteLength, usage: 'storage' });
   }
 
   /** Where the first `count` tokens of a slot lie: layer by layer, keys before values, head by head. */
@@ -57,7 +49,7 @@ export class KeyValueCache {
   recordCopy(recorder: Recorder, { from, to, count }: { from: number; to: number; count: number }): void {
     if (count === 0 || from === to) return;
     // WebGPU copies between different buffers only.
-    const scratch = this.#buffers.get(SCRATCH);
+    const scratch = this.#buffers.get(TEXT_BUFFERS.cacheCopy);
     const targets = this.ranges(to, count);
     for (const { buffer: name, byteOffset, byteLength } of this.ranges(from, count)) {
       const target = targets.next().value as CacheRange;

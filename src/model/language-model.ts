@@ -4,6 +4,7 @@ import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
 import { KeyValueCache } from './key-value-cache.ts';
+import { planBuffers } from './memory-plan.ts';
 import { LogprobRanker } from './logprob-ranker.ts';
 import { fillWithRandomWeights } from './random-weights.ts';
 import { TextModel } from './text-model.ts';
@@ -12,10 +13,11 @@ import { VisionTower } from './vision-tower.ts';
 import { layOutWeights, type StoredTensor, type WeightLayout } from './weight-layout.ts';
 import { WeightUpload } from './weight-upload.ts';
 
-/** Hands every tensor's bytes to `write`. */
-export type StreamTensors = (
-  write: (name: string, byteOffset: number, bytes: Uint8Array) => void,
-) => Promise<void>;
+/** Takes bytes of a stored tensor; they may be used again when its promise has resolved. */
+export type WriteTensor = (name: string, byteOffset: number, bytes: Uint8Array) => void | Promise<void>;
+
+/** Hands every tensor's bytes to `write`, and waits for it. */
+export type StreamTensors = (write: WriteTensor) => Promise<void>;
 
 /** What a model is loaded from. */
 export interface LoadModelOptions extends CompileRequest {
@@ -81,9 +83,10 @@ export class LanguageModel {
     const options = chooseCompileOptions(device.capabilities, request);
     const buffers = new BufferTable(device);
     try {
-      for (const [name, byteLength] of layout.buffers) {
+      // All of them before the first weight is fetched: hours of download would else end in no memory.
+      for (const [name, buffer] of planBuffers(config, layout, options)) {
         signal?.throwIfAborted();
-        await buffers.ensure(name, { byteLength, usage: 'storage' });
+        await buffers.ensure(name, buffer);
       }
       await writeWeights(device, buffers, layout, request.streamTensors);
       signal?.throwIfAborted();
@@ -93,7 +96,7 @@ export class LanguageModel {
       const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
       const ranker = new LogprobRanker(device, buffers, { V: config.text.V, options });
       const cache = new KeyValueCache(buffers, { config: config.text, options });
-      await Promise.all([vision.prepare(), sampler.prepare(), cache.prepare()]);
+      await Promise.all([vision.prepare(), sampler.prepare()]);
       const parts = { config, layout, options, device, vision, text, sampler, ranker, cache, buffers };
       return new LanguageModel(parts);
     } catch (error) {

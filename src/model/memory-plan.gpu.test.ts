@@ -15,9 +15,9 @@ describe('planMemory', () => {
     const [image] = goldenImages(await readGoldens('glm4v-b'), 'image');
     expect(image).toMatchObject({ gridRows: 12, gridColumns: 8 });
     const features = await model.vision.encode(image);
-    features.destroy();
     const withImage = planMemory(config, layout, options, 12 * 8);
     expect(device().allocatedBytes - before).toBe(withImage.totalBytes);
+    features.destroy();
     model.destroy();
     expect(device().allocatedBytes).toBe(before);
   });

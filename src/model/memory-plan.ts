@@ -3,8 +3,8 @@ import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
 import { compilePatchFold, compileVision, visionCapacity } from './compile-vision.ts';
 import { compileSampler } from './compile-sampler.ts';
 import type { ModelConfig } from './config.ts';
-import type { Plan } from './plan.ts';
-import { MAX_COLUMNS, mostColumns } from './text-buffers.ts';
+import type { Plan, ScratchBuffer } from './plan.ts';
+import { MAX_COLUMNS, mostColumns, slotBuffers } from './text-buffers.ts';
 import type { WeightLayout } from './weight-layout.ts';
 
 /** Bytes that a model takes on the device, known before anything is fetched or allocated. */
@@ -14,7 +14,7 @@ export interface MemoryPlan {
   readonly cacheBytes: number;
   /** Activations, logits, tables and the sampler's state. */
   readonly scratchBytes: number;
-  /** What the vision tower adds for an image of `patchCount` patches; 0 without one. */
+  /** What an image of `patchCount` patches adds: the vision tower's scratch and the features; 0 without one. */
   readonly visionBytes: number;
   readonly totalBytes: number;
   /** The largest single buffer: what the device's limit must allow. */
@@ -32,16 +32,11 @@ export function planMemory(
   options: CompileOptions,
   patchCount = 0,
 ): MemoryPlan {
-  const vision = largestBuffers([compilePatchFold(config, layout.vision)]);
-  const text = largestBuffers(textPlans(config, layout, options));
-  const loaded = largestOf(text, vision);
-  const withImage =
-    patchCount === 0
-      ? loaded
-      : largestOf(
-          loaded,
-          largestBuffers([compileVision(config, layout.vision, options, visionCapacity(patchCount))]),
-        );
+  const loaded = loadedBuffers(config, layout, options);
+  const withImage = largestOf(loaded, [
+    ...largestBuffers(imagePlans(config, layout, options, patchCount)),
+    ...featureBuffers(config, patchCount),
+  ]);
   const weightBytes = sum(layout.buffers.values());
   const isCache = (name: string): boolean => /^(keys|values)\.\d+$/.test(name);
   const cacheBytes = sum([...loaded].filter(([name]) => isCache(name)).map(([, bytes]) => bytes));
@@ -55,6 +50,60 @@ export function planMemory(
     totalBytes: weightBytes + loadedBytes + visionBytes,
     largestBufferBytes: Math.max(...layout.buffers.values(), ...withImage.values()),
   };
+}
+
+/** The buffers that `planMemory` adds up, by name. */
+export function planBuffers(
+  config: ModelConfig,
+  layout: WeightLayout,
+  options: CompileOptions,
+  patchCount = 0,
+): ReadonlyMap<string, ScratchBuffer> {
+  const plans = [
+    ...textPlans(config, layout, options),
+    compilePatchFold(config, layout.vision),
+    ...imagePlans(config, layout, options, patchCount),
+  ];
+  const usages = new Map(
+    plans.flatMap(({ scratch }) => [...scratch]).map(([name, { usage }]) => [name, usage]),
+  );
+  const buffers = [...layout.buffers, ...largestBuffers(plans)].map(([name, byteLength]) => {
+    return [name, { byteLength, usage: usages.get(name) ?? 'storage' }] as const;
+  });
+  const features = [...featureBuffers(config, patchCount)].map(([name, byteLength]) => {
+    return [name, { byteLength, usage: 'storage' }] as const;
+  });
+  return new Map([...buffers, ...slotBuffers(config.text, options), ...features]);
+}
+
+/** Scratch that exists from the load on. */
+function loadedBuffers(
+  config: ModelConfig,
+  layout: WeightLayout,
+  options: CompileOptions,
+): Map<string, number> {
+  const vision = largestBuffers([compilePatchFold(config, layout.vision)]);
+  const slots = [...slotBuffers(config.text, options)].map(
+    ([name, { byteLength }]) => [name, byteLength] as const,
+  );
+  return largestOf(largestOf(largestBuffers(textPlans(config, layout, options)), vision), slots);
+}
+
+/** What an encoded image leaves behind: one row for each merged patch. */
+function featureBuffers({ vision }: ModelConfig, patchCount: number): ReadonlyMap<string, number> {
+  const byteLength = (patchCount / vision.spatialMergeSize ** 2) * vision.outC * 4;
+  return new Map(patchCount === 0 ? [] : [['image features', byteLength]]);
+}
+
+/** Plans whose buffers come with the first image. */
+function imagePlans(
+  config: ModelConfig,
+  layout: WeightLayout,
+  options: CompileOptions,
+  patchCount: number,
+): Plan[] {
+  if (patchCount === 0) return [];
+  return [compileVision(config, layout.vision, options, visionCapacity(patchCount))];
 }
 
 /** Plans whose buffers exist from the load on. */

@@ -1,7 +1,8 @@
 import { CACHE_BYTES, type BufferRef } from '../kernels/kernel.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
-import type { PlanBuilder } from './plan.ts';
+import type { PlanBuilder, ScratchBuffer } from './plan.ts';
+import { ROW_BYTES } from './step.ts';
 
 /** Names of the buffers through which the host and the Plans of the text model meet. */
 export const TEXT_BUFFERS = {
@@ -13,6 +14,8 @@ export const TEXT_BUFFERS = {
   slotRows: 'slot-rows',
   /** [1] `Row` of a sequence whose first token is sampled from its prefill */
   firstRow: 'first-row',
+  /** Keys or values of one head of a slot, on their way to another slot */
+  cacheCopy: 'cache-copy',
   /** `Step` */
   step: 'step',
   /** [T, C] f32: features of the chunk's image tokens */
@@ -38,6 +41,20 @@ export const MAX_GUESS_COLUMNS = 4;
 /** Most rows that a decode step of a model has: a sequence of each slot, or one with its guesses. */
 export function mostColumns({ slots }: Pick<CompileOptions, 'slots'>): number {
   return Math.min(MAX_COLUMNS, Math.max(slots, MAX_GUESS_COLUMNS));
+}
+
+/** What the host keeps for the sequences beside the buffers of the Plans. */
+export function slotBuffers(
+  { D }: Pick<TextConfig, 'D'>,
+  { slots, context, cacheFormat }: CompileOptions,
+): ReadonlyMap<string, ScratchBuffer> {
+  const storage = (byteLength: number): ScratchBuffer => ({ byteLength, usage: 'storage' });
+  const buffers = new Map([
+    [TEXT_BUFFERS.slotRows, storage(slots * ROW_BYTES)],
+    [TEXT_BUFFERS.firstRow, storage(ROW_BYTES)],
+  ] as [string, ScratchBuffer][]);
+  if (slots > 1) buffers.set(TEXT_BUFFERS.cacheCopy, storage(context * D * CACHE_BYTES[cacheFormat]));
+  return buffers;
 }
 
 /** Keys and values of a layer: [slots, KV, context, D] each, in the cache's format. */

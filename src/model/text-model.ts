@@ -3,7 +3,7 @@ import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
 import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
-import { MAX_COLUMNS, mostColumns, TEXT_BUFFERS } from './text-buffers.ts';
+import { MAX_COLUMNS, mostColumns, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
@@ -89,9 +89,7 @@ export class TextModel {
       compileDecode(config, weights, options, mostColumns(options)),
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
-    const { slotRows, firstRow } = TEXT_BUFFERS;
-    await buffers.ensure(slotRows, { byteLength: options.slots * ROW_BYTES, usage: 'storage' });
-    await buffers.ensure(firstRow, { byteLength: ROW_BYTES, usage: 'storage' });
+    for (const [name, buffer] of slotBuffers(config.text, options)) await buffers.ensure(name, buffer);
     const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
     device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
     const [prefill, lastHead] = await Promise.all(
