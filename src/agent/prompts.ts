@@ -1,4 +1,4 @@
-import type { ChatMessage, ContentPart } from '../engine/openai.ts';
+import type { ChatMessage, ContentPart, UserMessage } from '../engine/openai.ts';
 import type { Reply } from './parse-reply.ts';
 
 /** System prompt that the embedded small model was trained with. */
@@ -24,13 +24,13 @@ export function formatScreenInfo(info: ScreenInfo): string {
 }
 
 /** The first user turn: the screenshot, then the task and the screen info. */
-export function buildFirstTurn(task: string, info?: ScreenInfo, imageUrl?: string): ChatMessage {
+export function buildFirstTurn(task: string, info?: ScreenInfo, imageUrl?: string): UserMessage {
   const text = info === undefined ? task : `${task}\n\n${formatScreenInfo(info)}`;
   return buildUserTurn(text, imageUrl);
 }
 
 /** A later user turn: the screenshot after the last action, then the screen info. */
-export function buildScreenTurn(info: ScreenInfo, imageUrl?: string): ChatMessage {
+export function buildScreenTurn(info: ScreenInfo, imageUrl?: string): UserMessage {
   return buildUserTurn(`** Screen Info **\n\n${formatScreenInfo(info)}`, imageUrl);
 }
 
@@ -46,11 +46,11 @@ export function buildAssistantTurn(reply: Reply, style: HistoryStyle = 'official
  */
 export function removeImages(messages: readonly ChatMessage[]): ChatMessage[] {
   return messages.map((message) =>
-    typeof message.content === 'string' ? message : { ...message, content: joinTexts(message.content) },
+    typeof message.content === 'string' ? message : { ...message, content: joinTexts(message.content ?? []) },
   );
 }
 
-function buildUserTurn(text: string, imageUrl: string | undefined): ChatMessage {
+function buildUserTurn(text: string, imageUrl: string | undefined): UserMessage {
   if (imageUrl === undefined) return { role: 'user', content: text };
   return {
     role: 'user',

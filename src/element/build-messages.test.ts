@@ -97,7 +97,7 @@ describe('buildMessages', () => {
 
   it('says which picture is sent smaller', async () => {
     const [message] = await build([user('Open Maps', ['a-low'])]);
-    expect(message?.content[0]).toEqual({
+    expect(message?.content?.[0]).toEqual({
       type: 'image_url',
       image_url: { url: 'data:image/png;a-low', detail: 'low' },
     });

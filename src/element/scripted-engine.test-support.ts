@@ -41,6 +41,10 @@ export function createScriptedEngine(script: Script): ScriptedEngine {
   return {
     info: { ...INFO, ...script.info },
     chat: { completions: { create: create as ChatCompletions['create'] } },
+    completions: {
+      create: async (): Promise<never> => Promise.reject(new Error('The script has chats only.')),
+    },
+    countTokens: async () => 0,
     requests,
     unload: async () => {},
   };
@@ -74,7 +78,7 @@ async function collect(stream: AsyncIterable<ChatCompletionChunk>): Promise<Chat
     content += chunk.choices[0]?.delta.content ?? '';
     usage = chunk.usage ?? usage;
   }
-  const message = { role: 'assistant', content } as const;
+  const message = { role: 'assistant', content, refusal: null } as const;
   const choice = { index: 0, message, finish_reason: 'stop', logprobs: null } as const;
   return {
     id: 'scripted',

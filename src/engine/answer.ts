@@ -1,9 +1,18 @@
 import type { RankedToken } from '../model/ranked-token.ts';
+import type { SamplingRequest } from '../sampling/settings.ts';
 import type { TokenConstraint } from '../model/token-constraint.ts';
 import type { Prompt, PromptBuilder } from './chat-prompt.ts';
 import type { CallOptions, EngineInfo } from './engine.ts';
 import type { ModelTexts } from './model-texts.ts';
-import type { ChatCompletionRequest, FinishReason, GenerationTimings } from './openai.ts';
+import type { GrammarConstraint } from './grammar/grammar-compiler.ts';
+import type { GrammarSpec } from './grammar/grammar-spec.ts';
+import type { GenerationTimings } from './openai.ts';
+
+/** Why the tokens of an answer ended. */
+export type TokenFinish = 'stop' | 'length';
+
+/** Why an answer ended: its tokens did, or it was interrupted. */
+export type AnswerFinish = TokenFinish | 'abort';
 
 /** One token of an answer as the engine reports it to its interfaces. */
 export interface AnswerToken {
@@ -13,7 +22,7 @@ export interface AnswerToken {
   readonly logprob?: number;
   /** Its best alternatives, most likely first; only when asked for. */
   readonly top?: readonly RankedToken[];
-  readonly finishReason: FinishReason | undefined;
+  readonly finishReason: TokenFinish | undefined;
 }
 
 /** Counts and times of an answer, known at its end. */
@@ -23,14 +32,14 @@ export interface AnswerSummary {
   readonly cachedTokens: number;
   readonly completionTokens: number;
   /** `abort` when the answer was interrupted. */
-  readonly finishReason: FinishReason;
+  readonly finishReason: AnswerFinish;
   readonly timings: GenerationTimings;
 }
 
 /** What is told of every answer when it has ended, complete or not. */
 export interface AnswerMetrics extends Omit<AnswerSummary, 'finishReason'> {
   /** `error` for a fault; a caller that aborts or leaves counts as `abort`. */
-  readonly outcome: FinishReason | 'error';
+  readonly outcome: AnswerFinish | 'error';
 }
 
 /** What generates answers; OpenAI's and other interfaces are built on it. */
@@ -43,6 +52,12 @@ export interface AnswerEngine {
     options: AnswerOptions,
     callOptions?: AnswerCallOptions,
   ): AsyncGenerator<AnswerToken, AnswerSummary>;
+  /**
+   * A constraint that holds one answer to a form.
+   *
+   * @throws AutoglmError `request-invalid` that names the request's field `param`
+   */
+  constrain(spec: GrammarSpec, param: string): Promise<GrammarConstraint>;
 }
 
 /** What an interface gives with a request beyond the caller's own options. */
@@ -52,4 +67,8 @@ export interface AnswerCallOptions extends CallOptions {
 }
 
 /** The fields of a request that do not concern the prompt. */
-export type AnswerOptions = Omit<ChatCompletionRequest, 'messages' | 'model' | 'stream' | 'stream_options'>;
+export interface AnswerOptions extends SamplingRequest {
+  readonly max_tokens?: number | null | undefined;
+  readonly stop?: string | readonly string[] | null | undefined;
+  readonly ignore_eos?: boolean | null | undefined;
+}

@@ -41,6 +41,12 @@ export interface ImageOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How a conversation is rendered. */
+export interface ConversationOptions extends ImageOptions {
+  /** The answer goes on with the last message's text, which is the assistant's. */
+  readonly continuesLast?: boolean | undefined;
+}
+
 /** Turns conversations, or plain ids, into prompts. */
 export class PromptBuilder {
   readonly #parts: PromptBuilderParts;
@@ -50,10 +56,10 @@ export class PromptBuilder {
   }
 
   /** @throws AutoglmError `message-invalid`, `image-*`, `tokenizer-missing`, `network` */
-  async fromMessages(messages: readonly ChatMessage[], options: ImageOptions = {}): Promise<Prompt> {
+  async fromMessages(messages: readonly ChatMessage[], options: ConversationOptions = {}): Promise<Prompt> {
     const { tokenizer, config } = this.#parts;
     if (!tokenizer) throw missingTokenizer();
-    const { ids } = tokenizer.encodeChat(messages);
+    const { ids } = tokenizer.encodeChat(messages, { addGenerationPrompt: !options.continuesLast });
     const images = await this.#prepareImages(messages, options);
     const counts = images.map(({ tokenCount }) => tokenCount);
     return this.fromTokens(expandImageTokens(ids, config.imageTokenId, counts), images);
@@ -98,7 +104,7 @@ export class PromptBuilder {
   async #prepareImages(messages: readonly ChatMessage[], options: ImageOptions): Promise<PreparedImage[]> {
     const images: PreparedImage[] = [];
     for (const part of messages.flatMap(({ content }): readonly ContentPart[] =>
-      typeof content === 'string' ? [] : content,
+      typeof content === 'string' ? [] : (content ?? []),
     )) {
       if (part.type !== 'image_url') continue;
       options.signal?.throwIfAborted();

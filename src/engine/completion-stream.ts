@@ -1,13 +1,13 @@
 import type { StopStrings } from '../sampling/stop-strings.ts';
 import type { StreamDecoder } from '../tokenizer/stream-decoder.ts';
-import type { FinishReason } from './openai.ts';
+import type { TokenFinish } from './answer.ts';
 
 /** What one token added to an answer. */
 export interface CompletionStep {
   /** Text that is certain to be part of the answer. */
   readonly text: string;
   /** Set with the last step. */
-  readonly finishReason: FinishReason | undefined;
+  readonly finishReason: TokenFinish | undefined;
 }
 
 /** What ends an answer and how its ids become text. */

@@ -1,6 +1,13 @@
 import type { AutoglmError } from '../base/errors.ts';
 import type { FitReport } from './fit-report.ts';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  Completion,
+  CompletionRequest,
+} from './openai.ts';
 
 /** What a loaded engine runs on and with. */
 export interface EngineInfo {
@@ -77,9 +84,21 @@ export interface ChatCompletions {
   ): Promise<AsyncIterable<ChatCompletionChunk>>;
   /** Answers at once. */
   create(
-    request: ChatCompletionRequest & { stream?: false | undefined },
+    request: ChatCompletionRequest & { stream?: false | null | undefined },
     options?: CallOptions,
   ): Promise<ChatCompletion>;
+}
+
+/** The `engine.completions.create` overloads: text without a chat template. */
+export interface TextCompletions {
+  create(
+    request: CompletionRequest & { stream: true },
+    options?: CallOptions,
+  ): Promise<AsyncIterable<Completion>>;
+  create(
+    request: CompletionRequest & { stream?: false | null | undefined },
+    options?: CallOptions,
+  ): Promise<Completion>;
 }
 
 /**
@@ -90,6 +109,12 @@ export interface ChatCompletions {
 export interface Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
+  /**
+   * Tokens that a conversation takes in the context window, images included, with the opening of the answer; absent
+   * where the engine's server does not tell.
+   */
+  countTokens?(messages: readonly ChatMessage[], options?: CallOptions): Promise<number>;
   /** Tells when another engine takes over; absent where none ever does. The function that it returns ends it. */
   onChange?(listener: EngineListener): () => void;
   /** Figures for monitoring; absent where the engine is not in this process. */

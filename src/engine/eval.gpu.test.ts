@@ -50,12 +50,12 @@ async function ask(messages: readonly ChatMessage[]): Promise<{ text: string; us
 }
 
 async function toMessage({ role, content }: StoredMessage): Promise<ChatMessage> {
-  if (typeof content === 'string') return { role, content };
+  if (typeof content === 'string') return { role, content } as ChatMessage;
   const parts = content.map(async (part): Promise<ContentPart> => {
     if (part.type !== 'image') return part;
     return { type: 'image_url', image_url: { url: toDataUrl(await readFile(new URL(part.image, FOLDER))) } };
   });
-  return { role, content: await Promise.all(parts) };
+  return { role, content: await Promise.all(parts) } as ChatMessage;
 }
 
 describe('the embedded model', () => {

@@ -1,10 +1,16 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { ListedModel, ModelList } from '../protocol/helper-http.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo } from './engine.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from './engine.ts';
 import { inlineImages } from './inline-images.ts';
 import { localRequestInit } from './local-network.ts';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  Completion,
+  CompletionRequest,
+} from './openai.ts';
 import { fromOpenAIError } from './openai-errors.ts';
 
 /** Which server an `HttpEngine` speaks to. */
@@ -25,6 +31,7 @@ const HELPER_STALL_MS = 45_000;
 export class HttpEngine implements Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
   readonly #connection: HttpConnection;
   readonly #unloading = new AbortController();
 
@@ -34,6 +41,9 @@ export class HttpEngine implements Engine {
     const create = (request: ChatCompletionRequest, options: CallOptions = {}) =>
       this.#create(request, options);
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
+    const complete = (request: CompletionRequest, options: CallOptions = {}) =>
+      this.#complete(request, options);
+    this.completions = { create: complete as TextCompletions['create'] };
   }
 
   /** The server keeps its model; only calls from here end. */
@@ -47,17 +57,34 @@ export class HttpEngine implements Engine {
     request: ChatCompletionRequest,
     options: CallOptions,
   ): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>> {
-    const unloading = this.#unloading.signal;
-    const signal = options.signal ? AbortSignal.any([unloading, options.signal]) : unloading;
-    signal.throwIfAborted();
+    const signal = this.#combine(options.signal);
     const messages = await inlineImages(request.messages, signal);
     const response = await this.#connection.request(
       '/v1/chat/completions',
       { ...request, messages, model: this.info.model },
       signal,
     );
-    if (request.stream) return this.#connection.stream(response, signal);
+    if (request.stream) return this.#connection.stream<ChatCompletionChunk>(response, signal);
     return (await this.#connection.readJson(response, signal)) as ChatCompletion;
+  }
+
+  async #complete(
+    request: CompletionRequest,
+    options: CallOptions,
+  ): Promise<Completion | AsyncIterable<Completion>> {
+    const signal = this.#combine(options.signal);
+    const body = { ...request, model: this.info.model };
+    const response = await this.#connection.request('/v1/completions', body, signal);
+    if (request.stream) return this.#connection.stream<Completion>(response, signal);
+    return (await this.#connection.readJson(response, signal)) as Completion;
+  }
+
+  /** Fires with the caller's signal, or when the engine is unloaded. @throws its reason when it already has */
+  #combine(signal: AbortSignal | undefined): AbortSignal {
+    const unloading = this.#unloading.signal;
+    const combined = signal ? AbortSignal.any([unloading, signal]) : unloading;
+    combined.throwIfAborted();
+    return combined;
   }
 }
 
@@ -106,7 +133,7 @@ export class HttpConnection {
   }
 
   /** The chunks of a stream of events, up to `[DONE]`. */
-  async *stream(response: Response, signal: AbortSignal): AsyncGenerator<ChatCompletionChunk> {
+  async *stream<Chunk>(response: Response, signal: AbortSignal): AsyncGenerator<Chunk> {
     const events: EventSourceMessage[] = [];
     const parser = createParser({ onEvent: (event) => void events.push(event) });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
@@ -117,7 +144,7 @@ export class HttpConnection {
         parser.feed(done ? '\n\n' : decoder.decode(value, { stream: true }));
         for (const { data } of events.splice(0)) {
           if (data === '[DONE]') return;
-          yield parseChunk(data);
+          yield parseChunk<Chunk>(data);
         }
         if (done) throw this.unreachable('ended its answer in the middle');
       }
@@ -211,8 +238,8 @@ function toFault(status: number, body: unknown, face: HttpEngineOptions['face'])
   });
 }
 
-function parseChunk(data: string): ChatCompletionChunk {
-  const chunk = JSON.parse(data) as ChatCompletionChunk & { readonly error?: { readonly code?: unknown } };
+function parseChunk<Chunk>(data: string): Chunk {
+  const chunk = JSON.parse(data) as Chunk & { readonly error?: { readonly code?: unknown } };
   if (chunk.error === undefined) return chunk;
   throw fromOpenAIError(500, chunk);
 }

@@ -14,7 +14,7 @@ import {
   encodeSettings,
   hasPenalties,
 } from '../sampling/encode-settings.ts';
-import type { FinishReason } from './openai.ts';
+
 import { parseStop } from '../sampling/parse-stop.ts';
 import { parseSampling, type SamplerSettings } from '../sampling/settings.ts';
 import { StopStrings } from '../sampling/stop-strings.ts';
@@ -22,6 +22,7 @@ import { StreamDecoder } from '../tokenizer/stream-decoder.ts';
 import type {
   AnswerCallOptions,
   AnswerEngine,
+  AnswerFinish,
   AnswerMetrics,
   AnswerOptions,
   AnswerSummary,
@@ -29,17 +30,37 @@ import type {
 } from './answer.ts';
 import { toCacheKeys } from './cache-keys.ts';
 import { ChatCompletionService } from './chat-completions.ts';
+import { TextCompletionService } from './text-completions.ts';
+import {
+  AnswerGrammars,
+  type GrammarConstraint,
+  type GrammarVocabulary,
+} from './grammar/grammar-compiler.ts';
+import type { GrammarSpec } from './grammar/grammar-spec.ts';
+import { toVocabulary } from './grammar/vocabulary.ts';
+import type { LoadXGrammar } from './grammar/xgrammar.ts';
+import type { ChatMessage } from './openai.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
 import { CompletionStream } from './completion-stream.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo, EngineStats } from './engine.ts';
+import type {
+  CallOptions,
+  ChatCompletions,
+  Engine,
+  EngineInfo,
+  EngineStats,
+  TextCompletions,
+} from './engine.ts';
 import type { FitReport } from './fit-report.ts';
 import { ImageFeatures } from './image-features.ts';
 import { loadModel, type LoadOptions } from './load-model.ts';
 import type { ModelTexts } from './model-texts.ts';
+import { toPlainMessages } from './tool-messages.ts';
 
 /** What a local engine is made of. */
 export interface LocalEngineOptions extends LoadOptions {
   readonly decodeImage: DecodeImage;
+  /** Loads the grammar library, with the first answer that has a form. */
+  readonly loadXGrammar: LoadXGrammar;
 }
 
 /** Decode steps in flight on a GPU: enough to hide the way back of an id. Software computes too slowly to need it. */
@@ -49,10 +70,12 @@ const STEPS_IN_FLIGHT = 4;
 export class LocalEngine implements Engine, AnswerEngine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
   readonly prompts: PromptBuilder;
   readonly texts: ModelTexts;
   readonly model: LanguageModel;
   readonly #device: Device;
+  readonly #grammars: AnswerGrammars;
   readonly #features: ImageFeatures;
   readonly #scheduler: Scheduler;
   readonly #metricsListeners = new Set<(metrics: AnswerMetrics) => void>();
@@ -67,6 +90,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     texts: ModelTexts;
     info: EngineInfo;
     decodeImage: DecodeImage;
+    loadXGrammar: LoadXGrammar;
   }) {
     this.model = parts.model;
     this.#scheduler = parts.scheduler;
@@ -76,6 +100,8 @@ export class LocalEngine implements Engine, AnswerEngine {
     this.#features = new ImageFeatures(parts.model);
     this.prompts = new PromptBuilder({ ...parts.texts, decodeImage: parts.decodeImage });
     this.chat = { completions: new ChatCompletionService(this) };
+    this.completions = new TextCompletionService(this);
+    this.#grammars = new AnswerGrammars(parts.loadXGrammar, () => this.#readVocabulary());
   }
 
   /**
@@ -123,7 +149,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     const completion = this.#startCompletion(options, maxTokens);
     let completionTokens = 0;
     let outcome: AnswerMetrics['outcome'] = 'abort';
-    let finishReason: FinishReason = 'abort';
+    let finishReason: AnswerFinish = 'abort';
     let metrics: AnswerMetrics | undefined;
     const tokens = this.#scheduler.generate({
       ...this.#toSequence(prompt),
@@ -204,6 +230,15 @@ export class LocalEngine implements Engine, AnswerEngine {
     };
   }
 
+  constrain(spec: GrammarSpec, param: string): Promise<GrammarConstraint> {
+    return this.#grammars.constrain(spec, param);
+  }
+
+  async countTokens(messages: readonly ChatMessage[], options: CallOptions = {}): Promise<number> {
+    const plain = toPlainMessages(messages, undefined);
+    return (await this.prompts.fromMessages(plain, options)).tokenIds.length;
+  }
+
   /** What the model takes on the GPU, and what was given up for it. */
   plan(): FitReport | undefined {
     return this.info.plan;
@@ -252,7 +287,7 @@ export class LocalEngine implements Engine, AnswerEngine {
   #parseSettings(options: AnswerOptions): SamplerSettings {
     parseStop(options.stop);
     const { max_tokens: maxTokens } = options;
-    if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens > 0)) {
+    if (maxTokens !== undefined && maxTokens !== null && !(Number.isInteger(maxTokens) && maxTokens > 0)) {
       throw new AutoglmError(
         'request-invalid',
         `Cannot generate "max_tokens" = ${String(maxTokens)} tokens.`,
@@ -287,6 +322,16 @@ export class LocalEngine implements Engine, AnswerEngine {
   #vocabularySize(): number {
     const { config, tokenizer } = this.texts;
     return tokenizer ? Math.min(tokenizer.vocabSize, config.text.V) : config.text.V;
+  }
+
+  /** @throws AutoglmError `tokenizer-missing` */
+  #readVocabulary(): GrammarVocabulary {
+    const { tokenizer, config, generation } = this.texts;
+    if (tokenizer) return toVocabulary(tokenizer, [...config.eosTokenIds, ...generation.eosTokenIds]);
+    throw new AutoglmError('tokenizer-missing', 'Without a tokenizer an answer cannot be held to a form.', {
+      value: 'tokenizer.json',
+      cure: 'Convert a checkpoint that has its tokenizer beside it.',
+    });
   }
 
   /** Fires with the caller's signal, or when the engine is unloaded. @throws its reason when it already has */
@@ -325,13 +370,13 @@ function toSummary(
 }
 
 async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
-  const { decodeImage, onProgress } = options;
+  const { decodeImage, loadXGrammar, onProgress } = options;
   const { model, texts, info, byteLength } = await loadModel(options);
   const scheduler = await Scheduler.create(model, {
     stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
   });
   onProgress?.({ phase: 'ready', loadedBytes: byteLength, totalBytes: byteLength, bytesPerSecond: 0 });
-  return new LocalEngine({ model, scheduler, texts, info, decodeImage });
+  return new LocalEngine({ model, scheduler, texts, info, decodeImage, loadXGrammar });
 }
 
 function requireRankCount(K: number): void {

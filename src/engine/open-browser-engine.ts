@@ -8,6 +8,7 @@ import type { ShardCache } from '../storage/shard-cache.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
 import type { EngineOptions, ModelLocation } from './engine-options.ts';
 import { createAllocationMemory } from './idb-allocation-memory.ts';
+import { loadXGrammar } from './grammar/load-xgrammar.ts';
 import { LocalEngine } from './local-engine.ts';
 
 /**
@@ -23,6 +24,7 @@ export async function openBrowserEngine(options: EngineOptions): Promise<LocalEn
     cache: openCache(options),
     device,
     decodeImage: decodeWithPlatform,
+    loadXGrammar,
     allocations: createAllocationMemory(),
     ...load,
   });

@@ -6,6 +6,7 @@ import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
 import type { LoadProgress } from './engine.ts';
+import { loadXGrammarInNode } from './grammar/load-xgrammar-node.ts';
 import type { FitOptions } from './load-model.ts';
 import { LocalEngine } from './local-engine.ts';
 
@@ -31,6 +32,7 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     createSha256: createNodeSha256,
     device: await openDevice(),
     decodeImage: decodeWithSharp,
+    loadXGrammar: loadXGrammarInNode,
     ...load,
   });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AutoglmError } from '../base/errors.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineChange } from './engine.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineChange, TextCompletions } from './engine.ts';
 import type { ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
 import { SteadyEngine } from './steady-engine.ts';
 
@@ -15,6 +15,9 @@ const REQUEST = {
 class CountingEngine implements Engine {
   readonly info;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions = {
+    create: async (): Promise<never> => Promise.reject(new Error('This engine has chats only.')),
+  };
   readonly requests: ChatCompletionRequest[] = [];
   failsAfter = Infinity;
   isUnloaded = false;

@@ -3,11 +3,18 @@ import type {
   BackendReason,
   CallOptions,
   ChatCompletions,
+  TextCompletions,
   Engine,
   EngineInfo,
   EngineListener,
 } from './engine.ts';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  CompletionRequest,
+} from './openai.ts';
 
 /** How to get an engine again after one has failed. */
 export interface Recovery {
@@ -39,6 +46,7 @@ const MOST_TRIES = 5;
  */
 export class SteadyEngine implements Engine {
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
   readonly #recovery: Recovery;
   readonly #listeners = new Set<EngineListener>();
   readonly #unloading = new AbortController();
@@ -52,11 +60,31 @@ export class SteadyEngine implements Engine {
     const create = (request: ChatCompletionRequest, options: CallOptions = {}) =>
       request.stream ? this.#stream(request, options) : this.#complete(request, options);
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
+    // Text without a conversation is not taken up again: it has no turn that an answer could go on in.
+    const complete = async (request: CompletionRequest, options: CallOptions = {}) => {
+      const signal = this.#combine(options.signal);
+      const { completions } = await this.#current(signal);
+      return request.stream
+        ? completions.create({ ...request, stream: true }, { signal })
+        : completions.create({ ...request, stream: false }, { signal });
+    };
+    this.completions = { create: complete as TextCompletions['create'] };
   }
 
   get info(): EngineInfo {
     const { info } = this.#engine;
     return info.reason === undefined ? { ...info, reason: FITS } : info;
+  }
+
+  async countTokens(messages: readonly ChatMessage[], options: CallOptions = {}): Promise<number> {
+    const signal = this.#combine(options.signal);
+    const engine = await this.#current(signal);
+    if (engine.countTokens) return engine.countTokens(messages, { signal });
+    throw new AutoglmError('request-invalid', 'This backend does not count tokens.', {
+      value: engine.info.backend,
+      limit: 'webgpu',
+      cure: 'Read the usage of an answer.',
+    });
   }
 
   onChange(listener: EngineListener): () => void {
@@ -199,17 +227,8 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 
 /** Text that a grammar, a tool call or one of several answers began cannot be taken up in the middle. */
 function canContinue(request: ChatCompletionRequest): boolean {
-  const {
-    response_format: format,
-    tools,
-    n,
-    logprobs,
-  } = request as ChatCompletionRequest & {
-    readonly response_format?: { readonly type?: string } | null;
-    readonly tools?: readonly unknown[] | null;
-    readonly n?: number | null;
-  };
-  const isPlain = !format || format.type === 'text';
+  const { response_format: format, tools, n, logprobs, reasoning_format: reasoning } = request;
+  const isPlain = (!format || format.type === 'text') && (reasoning ?? 'raw') === 'raw';
   return isPlain && !(tools && tools.length > 0) && (n ?? 1) === 1 && !logprobs;
 }
 
@@ -224,7 +243,7 @@ function continued(request: ChatCompletionRequest, text: string, count: number):
     continue_final_message: true,
     add_generation_prompt: false,
     ...(typeof maxTokens === 'number' && { max_tokens: Math.max(1, maxTokens - count) }),
-  } as ChatCompletionRequest;
+  };
 }
 
 function isRoleOnly({ choices, usage }: ChatCompletionChunk): boolean {

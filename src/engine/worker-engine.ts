@@ -1,9 +1,23 @@
 import { AutoglmError } from '../base/errors.ts';
 import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadProgress } from './engine.ts';
+import type {
+  CallOptions,
+  ChatCompletions,
+  Engine,
+  EngineInfo,
+  LoadProgress,
+  TextCompletions,
+} from './engine.ts';
 import type { EngineOptions, LoadSettings } from './engine-options.ts';
 import type { FitReport } from './fit-report.ts';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from './openai.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  Completion,
+  CompletionRequest,
+} from './openai.ts';
 
 type Answer = Exclude<WorkerResponse, { type: 'progress' }>;
 
@@ -17,12 +31,14 @@ interface OpenCall {
 export class WorkerEngine implements Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
   readonly #connection: WorkerConnection;
 
   constructor(connection: WorkerConnection, info: EngineInfo) {
     this.#connection = connection;
     this.info = info;
-    this.chat = { completions: new WorkerChatCompletions(connection) };
+    this.chat = { completions: new WorkerCompletions<ChatTypes>(connection, 'chat') as ChatCompletions };
+    this.completions = new WorkerCompletions<TextTypes>(connection, 'complete') as TextCompletions;
   }
 
   /** Loads a model in the worker; when it fails, the worker is ended. */
@@ -38,6 +54,10 @@ export class WorkerEngine implements Engine {
     }
   }
 
+  async countTokens(messages: readonly ChatMessage[], { signal }: CallOptions = {}): Promise<number> {
+    return (await this.#connection.count(messages, signal)) as number;
+  }
+
   /** What the model takes on the GPU, and what was given up for it. */
   plan(): FitReport | undefined {
     return this.info.plan;
@@ -48,27 +68,33 @@ export class WorkerEngine implements Engine {
   }
 }
 
-class WorkerChatCompletions implements ChatCompletions {
-  readonly #connection: WorkerConnection;
+/** What a kind of completion takes and gives. */
+interface ChatTypes {
+  readonly request: ChatCompletionRequest;
+  readonly whole: ChatCompletion;
+  readonly chunk: ChatCompletionChunk;
+}
+interface TextTypes {
+  readonly request: CompletionRequest;
+  readonly whole: Completion;
+  readonly chunk: Completion;
+}
 
-  constructor(connection: WorkerConnection) {
+class WorkerCompletions<T extends ChatTypes | TextTypes> {
+  readonly #connection: WorkerConnection;
+  readonly #type: 'chat' | 'complete';
+
+  constructor(connection: WorkerConnection, type: 'chat' | 'complete') {
     this.#connection = connection;
+    this.#type = type;
   }
 
-  create(
-    request: ChatCompletionRequest & { stream: true },
-    options?: CallOptions,
-  ): Promise<AsyncIterable<ChatCompletionChunk>>;
-  create(
-    request: ChatCompletionRequest & { stream?: false | undefined },
-    options?: CallOptions,
-  ): Promise<ChatCompletion>;
   async create(
-    request: ChatCompletionRequest,
+    request: T['request'],
     { signal }: CallOptions = {},
-  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
-    if (!request.stream) return (await this.#connection.call(request, signal)) as ChatCompletion;
-    return this.#connection.stream(request, signal);
+  ): Promise<AsyncIterable<T['chunk']> | T['whole']> {
+    if (request.stream) return this.#connection.stream<T['chunk']>(this.#type, request, signal);
+    return (await this.#connection.call(this.#type, request, signal)) as T['whole'];
   }
 }
 
@@ -96,8 +122,12 @@ class WorkerConnection {
     return (await this.#request({ type: 'load', call, options }, signal, onProgress)) as EngineInfo;
   }
 
-  async call(request: unknown, signal: AbortSignal | undefined): Promise<unknown> {
-    return this.#request({ type: 'chat', call: this.#nextCall(), request }, signal);
+  async call(type: 'chat' | 'complete', request: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#request({ type, call: this.#nextCall(), request }, signal);
+  }
+
+  async count(messages: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#request({ type: 'count', call: this.#nextCall(), messages }, signal);
   }
 
   /** Ends the worker when it has freed the GPU; calls that are still open fail. Idempotent. */
@@ -120,15 +150,15 @@ class WorkerConnection {
     this.#worker.terminate();
   }
 
-  async *stream(request: unknown, signal: AbortSignal | undefined): AsyncGenerator<ChatCompletionChunk> {
+  async *stream<Chunk>(
+    type: 'chat' | 'complete',
+    request: unknown,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Chunk> {
     signal?.throwIfAborted();
     const call = this.#nextCall();
     const queue = new AnswerQueue();
-    const close = this.#open(
-      { type: 'chat', call, request },
-      { onAnswer: (answer) => queue.push(answer) },
-      signal,
-    );
+    const close = this.#open({ type, call, request }, { onAnswer: (answer) => queue.push(answer) }, signal);
     let isFinished = false;
     try {
       for (;;) {
@@ -138,7 +168,7 @@ class WorkerConnection {
           this.#settle(answer, signal);
           return;
         }
-        yield answer.chunk as ChatCompletionChunk;
+        yield answer.chunk as Chunk;
       }
     } finally {
       close();

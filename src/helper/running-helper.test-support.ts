@@ -4,7 +4,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AutoglmError } from '../base/errors.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo } from '../engine/engine.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from '../engine/engine.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from '../engine/openai.ts';
 import { ClientRegistry } from './client-registry.ts';
 import { ModelHost } from './model-host.ts';
@@ -26,6 +26,9 @@ export class ScriptedEngine implements Engine {
     quantization: 'none',
   };
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions = {
+    create: async (): Promise<never> => Promise.reject(new Error('The script has chats only.')),
+  };
   readonly requests: ChatCompletionRequest[] = [];
   delayMs = 0;
   /** Put behind every word. */
@@ -48,6 +51,10 @@ export class ScriptedEngine implements Engine {
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
   }
 
+  async countTokens(): Promise<number> {
+    return 5;
+  }
+
   stats() {
     return { gpuBytes: 1024, cacheTokens: 7, cacheCapacity: 64 };
   }
@@ -55,10 +62,11 @@ export class ScriptedEngine implements Engine {
   async unload(): Promise<void> {}
 
   async *#stream(
-    { messages, max_tokens: count = 3, stream_options: options }: ChatCompletionRequest,
+    { messages, max_tokens: most, stream_options: options }: ChatCompletionRequest,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<ChatCompletionChunk> {
     this.mostRunning = Math.max(this.mostRunning, ++this.running);
+    const count = most ?? 3;
     let isWhole = false;
     try {
       yield toChunk('');
@@ -207,7 +215,14 @@ function toCompletion(content: string, count: number): ChatCompletion {
     object: 'chat.completion',
     created: 0,
     model: 'scripted',
-    choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'length', logprobs: null }],
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content, refusal: null },
+        finish_reason: 'length',
+        logprobs: null,
+      },
+    ],
     usage: usageOf(count),
   };
 }

@@ -14,6 +14,8 @@ import type { SerializedError } from '../base/errors.ts';
 export type WorkerRequest =
   | { readonly type: 'load'; readonly call: number; readonly options: unknown }
   | { readonly type: 'chat'; readonly call: number; readonly request: unknown }
+  | { readonly type: 'complete'; readonly call: number; readonly request: unknown }
+  | { readonly type: 'count'; readonly call: number; readonly messages: unknown }
   | { readonly type: 'abort'; readonly call: number }
   | { readonly type: 'unload'; readonly call: number };
 

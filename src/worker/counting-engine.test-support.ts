@@ -1,8 +1,15 @@
 /** An engine without a model, for tests of the protocol: it counts, and remembers how its calls ended. */
 import { AutoglmError } from '../base/errors.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo } from '../engine/engine.ts';
+import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from '../engine/engine.ts';
 import type { EngineOptions } from '../engine/engine-options.ts';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from '../engine/openai.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  Completion,
+  CompletionRequest,
+} from '../engine/openai.ts';
 
 const INFO: EngineInfo = {
   model: 'counting',
@@ -18,6 +25,7 @@ const INFO: EngineInfo = {
 export class CountingEngine implements Engine {
   readonly info = INFO;
   readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: TextCompletions;
   /** How each stream ended, in order. */
   readonly outcomes: ('whole' | 'left' | 'failed')[] = [];
   readonly requests: ChatCompletionRequest[] = [];
@@ -34,6 +42,23 @@ export class CountingEngine implements Engine {
       return toCompletion(numbers.join(''));
     };
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
+    const complete = async (request: CompletionRequest) => {
+      const chunk = (text: string): Completion => ({
+        id: 'c',
+        object: 'text_completion',
+        created: 0,
+        model: INFO.model,
+        choices: [{ index: 0, text, finish_reason: 'length', logprobs: null }],
+      });
+      const parts = ['1 ', '2 '].map(chunk);
+      return request.stream ? toStream(parts) : chunk('1 2 ');
+    };
+    this.completions = { create: complete as TextCompletions['create'] };
+  }
+
+  async countTokens(messages: readonly ChatMessage[]): Promise<number> {
+    await nextTurn();
+    return messages.length;
   }
 
   async unload(): Promise<void> {
@@ -42,9 +67,10 @@ export class CountingEngine implements Engine {
   }
 
   async *#stream(
-    { messages, max_tokens: count = 3 }: ChatCompletionRequest,
+    { messages, max_tokens: most }: ChatCompletionRequest,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<ChatCompletionChunk> {
+    const count = most ?? 3;
     let outcome: 'whole' | 'left' | 'failed' = 'left';
     try {
       for (let number = 1; number <= count; number++) {
@@ -96,6 +122,13 @@ export function createOpener(): {
   return { open, engines, options };
 }
 
+async function* toStream<T>(items: readonly T[]): AsyncGenerator<T> {
+  for (const item of items) {
+    await nextTurn();
+    yield item;
+  }
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -116,7 +149,14 @@ function toCompletion(content: string): ChatCompletion {
     object: 'chat.completion',
     created: 0,
     model: 'counting',
-    choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'length', logprobs: null }],
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content, refusal: null },
+        finish_reason: 'length',
+        logprobs: null,
+      },
+    ],
     usage: { prompt_tokens: 1, completion_tokens: 3, total_tokens: 4 },
   };
 }

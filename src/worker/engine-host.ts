@@ -1,7 +1,7 @@
 import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineOptions, LoadSettings } from '../engine/engine-options.ts';
-import type { ChatCompletionRequest } from '../engine/openai.ts';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../engine/openai.ts';
 import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
 
 /** Opens the engine that a host serves. */
@@ -54,6 +54,13 @@ export class EngineHost {
       }
       case 'chat':
         return this.#chat(call, message.request as ChatCompletionRequest, signal);
+      case 'complete':
+        return this.#complete(call, message.request as CompletionRequest, signal);
+      case 'count': {
+        const messages = message.messages as readonly ChatMessage[];
+        const value = await this.#requireEngine().countTokens?.(messages, { signal });
+        return { type: 'result', call, value };
+      }
       case 'unload':
         for (const controller of this.#aborts.values()) controller.abort();
         await this.#engine?.unload();
@@ -63,6 +70,17 @@ export class EngineHost {
 
   async #chat(call: number, request: ChatCompletionRequest, signal: AbortSignal): Promise<WorkerResponse> {
     const { completions } = this.#requireEngine().chat;
+    if (!request.stream) {
+      const value = await completions.create({ ...request, stream: false }, { signal });
+      return { type: 'result', call, value };
+    }
+    const chunks = await completions.create({ ...request, stream: true }, { signal });
+    for await (const chunk of chunks) this.#send({ type: 'chunk', call, chunk });
+    return { type: 'end', call };
+  }
+
+  async #complete(call: number, request: CompletionRequest, signal: AbortSignal): Promise<WorkerResponse> {
+    const { completions } = this.#requireEngine();
     if (!request.stream) {
       const value = await completions.create({ ...request, stream: false }, { signal });
       return { type: 'result', call, value };

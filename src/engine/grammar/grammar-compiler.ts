@@ -1,0 +1,249 @@
+import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar';
+import { AutoglmError } from '../../base/errors.ts';
+import type { TokenConstraint, TokenMask } from '../../model/token-constraint.ts';
+import type { GrammarSpec, ToolGrammar } from './grammar-spec.ts';
+import type { LoadXGrammar, XGrammar } from './xgrammar.ts';
+
+/** What a grammar must know of the model. */
+export interface GrammarVocabulary {
+  /** Tokens by id in the tokenizer's own spelling (`Ġa`); empty for those that no grammar may use: control tokens. */
+  readonly tokens: readonly string[];
+  /** Ids that end an answer once the grammar is satisfied. */
+  readonly stopTokenIds: readonly number[];
+}
+
+/** A constraint that holds memory until it is disposed of. */
+export interface GrammarConstraint extends TokenConstraint {
+  /** Idempotent. */
+  dispose(): void;
+}
+
+/** One loaded library, with the model's vocabulary in it. */
+interface Instance {
+  readonly library: XGrammar;
+  readonly compiler: GrammarCompiler;
+  /** What the library printed of its faults, newest last. */
+  readonly faults: string[];
+}
+
+/** Compiled grammars that are kept for the next request of the same form. */
+const KEPT_GRAMMARS = 16;
+
+/** Longest source of a grammar, in UTF-16 units: far beyond any sane schema, short enough to compile. */
+export const MAX_GRAMMAR_LENGTH = 200_000;
+
+/** JSON without line breaks, spaced as models write it: no answer can go on and on in white space. */
+const JSON_SEPARATORS: [string, string] = [', ', ': '];
+const NO_INDENT = -1;
+
+/**
+ * Compiles forms of answers for a model's vocabulary. The library is loaded with the first one.
+ *
+ * A form that the library refuses aborts the program inside it, which leaves its stack and memory in an undefined
+ * state (after some twenty of them nothing works any more): it is dropped then, and the next form gets a fresh one.
+ */
+export class AnswerGrammars {
+  readonly #load: LoadXGrammar;
+  readonly #vocabulary: () => GrammarVocabulary;
+  readonly #compiled = new Map<string, CompiledGrammar>();
+  #instance: Promise<Instance> | undefined;
+
+  constructor(load: LoadXGrammar, vocabulary: () => GrammarVocabulary) {
+    this.#load = load;
+    this.#vocabulary = vocabulary;
+  }
+
+  /**
+   * A constraint for one answer; the caller disposes of it.
+   *
+   * @param param the request's field that a fault is reported for.
+   * @throws AutoglmError `request-invalid` for a form that cannot be compiled
+   */
+  async constrain(spec: GrammarSpec, param: string): Promise<GrammarConstraint> {
+    const key = JSON.stringify(spec);
+    if (key.length > MAX_GRAMMAR_LENGTH) {
+      throw refused(param, `it has ${key.length} characters`, `${MAX_GRAMMAR_LENGTH} characters`);
+    }
+    const instance = await (this.#instance ??= this.#open());
+    try {
+      const compiled = await this.#compile(instance, key, spec);
+      return new MatcherConstraint(await instance.library.GrammarMatcher.createGrammarMatcher(compiled));
+    } catch (cause) {
+      this.#instance = undefined;
+      this.#compiled.clear();
+      throw refused(param, describeFault(instance, cause), 'a form that xgrammar supports', cause);
+    }
+  }
+
+  async #open(): Promise<Instance> {
+    const { tokens, stopTokenIds } = this.#vocabulary();
+    const faults: string[] = [];
+    try {
+      const library = await this.#load();
+      const info = await collectFaults(faults, () =>
+        library.TokenizerInfo.createTokenizerInfo([...tokens], 'byte_level', false, tokens.length, [
+          ...stopTokenIds,
+        ]),
+      );
+      // Without its cache, which would keep a refused form as one that is never done.
+      const compiler = await library.GrammarCompiler.createGrammarCompiler(info, false);
+      return { library, compiler, faults };
+    } catch (cause) {
+      this.#instance = undefined;
+      throw new AutoglmError('internal', 'The grammar library did not load.', {
+        value: String(cause),
+        cure: 'Check that the page may load its own scripts and WebAssembly (Content-Security-Policy).',
+        cause,
+      });
+    }
+  }
+
+  async #compile(instance: Instance, key: string, spec: GrammarSpec): Promise<CompiledGrammar> {
+    const kept = this.#compiled.get(key);
+    const compiled = kept ?? (await compileSpec(instance, spec));
+    this.#compiled.delete(key);
+    this.#compiled.set(key, compiled);
+    const [oldest] = this.#compiled;
+    if (this.#compiled.size > KEPT_GRAMMARS && oldest) {
+      this.#compiled.delete(oldest[0]);
+      oldest[1].dispose();
+    }
+    return compiled;
+  }
+}
+
+class MatcherConstraint implements GrammarConstraint {
+  readonly #matcher: GrammarMatcher;
+  #isDisposed = false;
+
+  constructor(matcher: GrammarMatcher) {
+    this.#matcher = matcher;
+  }
+
+  async nextMask(): Promise<TokenMask> {
+    return (await this.#matcher.getNextTokenBitmask()) as TokenMask;
+  }
+
+  accept(tokenId: number): void {
+    if (this.#matcher.acceptToken(tokenId)) return;
+    throw new AutoglmError(
+      'internal',
+      `The sampler chose token ${tokenId}, which the grammar does not allow.`,
+      {
+        value: tokenId,
+        cure: 'Report this fault with the request that led to it.',
+      },
+    );
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#matcher.dispose();
+  }
+}
+
+async function compileSpec(instance: Instance, spec: GrammarSpec): Promise<CompiledGrammar> {
+  const { compiler } = instance;
+  if (spec.kind === 'ebnf') return compiler.compileGrammar(spec.grammar);
+  if (spec.kind === 'json-schema') {
+    const { schema, strict } = spec;
+    return compiler.compileJSONSchema(JSON.stringify(schema), false, NO_INDENT, JSON_SEPARATORS, strict);
+  }
+  if (spec.kind === 'structural-tag')
+    return compiler.compileStructuralTag(JSON.parse(spec.tag) as Record<string, unknown>);
+  const tag: Record<string, unknown> = { type: 'structural_tag', format: await toFormat(instance, spec) };
+  return compiler.compileStructuralTag(tag);
+}
+
+/** A form as a part of a structural tag. */
+async function toFormat(instance: Instance, spec: GrammarSpec): Promise<Record<string, unknown>> {
+  switch (spec.kind) {
+    case 'ebnf':
+      return { type: 'grammar', grammar: spec.grammar };
+    case 'regex':
+      return { type: 'regex', pattern: spec.regex };
+    case 'json-schema':
+      return { type: 'grammar', grammar: await toEbnf(instance, spec.schema, spec.strict) };
+    case 'structural-tag': {
+      const tag = JSON.parse(spec.tag) as { type?: unknown; format?: Record<string, unknown> };
+      return tag.format ?? tag;
+    }
+    case 'tool-calls':
+      return toCallFormat(instance, spec);
+  }
+}
+
+async function toCallFormat(
+  instance: Instance,
+  { tools, mode, parallel, otherwise }: Extract<GrammarSpec, { kind: 'tool-calls' }>,
+): Promise<Record<string, unknown>> {
+  const tags = await Promise.all(tools.map((tool) => toTag(instance, tool)));
+  // The library knows no choice between a list of calls and another form: here it is one call or the form.
+  if (otherwise) return { type: 'or', elements: [...tags, await toFormat(instance, otherwise)] };
+  if (mode === 'required') {
+    return {
+      type: 'tags_with_separator',
+      tags,
+      separator: '\n',
+      at_least_one: true,
+      stop_after_first: !parallel,
+    };
+  }
+  return { type: 'triggered_tags', triggers: [TOOL_CALL_TRIGGER], tags, stop_after_first: !parallel };
+}
+
+/** Text with which every call begins, whatever the function. */
+export const TOOL_CALL_TRIGGER = '<tool_call>';
+
+async function toTag(instance: Instance, tool: ToolGrammar): Promise<Record<string, unknown>> {
+  const { begin, parameters, strict, end } = tool;
+  return {
+    type: 'tag',
+    begin,
+    content: { type: 'grammar', grammar: await toEbnf(instance, parameters, strict) },
+    end,
+  };
+}
+
+function toEbnf({ library }: Instance, schema: unknown, strict: boolean): Promise<string> {
+  const { Testings } = library;
+  return Testings._jsonSchemaToEBNF(JSON.stringify(schema), false, NO_INDENT, JSON_SEPARATORS, strict);
+}
+
+/** The library binds its error output when it starts: that of its own faults is kept from the console. */
+async function collectFaults<T>(faults: string[], start: () => Promise<T>): Promise<T> {
+  const original = console.error;
+  console.error = (...words: unknown[]): void => {
+    const text = words.join(' ');
+    if (/^\[FATAL\]|^Aborted\(/.test(text)) faults.push(text);
+    else original.apply(console, words);
+  };
+  try {
+    return await start();
+  } finally {
+    console.error = original;
+  }
+}
+
+/** `[FATAL] /path/file.cc:902: Unsupported type "x"` without its head. */
+function describeFault({ faults }: Instance, cause: unknown): string {
+  const fatal = faults.findLast((text) => text.startsWith('[FATAL]'));
+  if (fatal !== undefined)
+    return fatal
+      .replace(/^\[FATAL\] \S+:\d+: /, '')
+      .trim()
+      .replace(/\.$/, '');
+  return cause instanceof Error ? cause.message.replace(/\.$/, '') : 'the grammar library gives no reason';
+}
+
+function refused(param: string, reason: string, limit: string, cause?: unknown): AutoglmError {
+  return new AutoglmError('request-invalid', `Cannot enforce "${param}": ${reason}.`, {
+    value: reason,
+    limit,
+    cure: `Simplify "${param}", or leave it out.`,
+    param,
+    fieldFault: 'value',
+    cause,
+  });
+}
