@@ -34,6 +34,8 @@ export interface Capabilities {
   readonly hasInt8Dot: boolean;
   /** Chromium's experimental cooperative matrices. */
   readonly hasSubgroupMatrix: boolean;
+  /** Present on the CUDA backend, whose kernels are not WGSL. */
+  readonly cuda?: { readonly computeCapability: number };
 }
 
 /** The adapter in words for a badge or a report, such as `nvidia lovelace` or `SwiftShader (software)`. */

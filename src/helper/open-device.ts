@@ -1,6 +1,7 @@
 import { AutoglmError } from '../base/errors.ts';
 import type { Device } from '../gpu/device.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
+import { openCudaDevice } from './open-cuda.ts';
 
 /** Where the user wants to compute. */
 export type DeviceChoice = 'auto' | 'cuda' | 'webgpu';
@@ -36,10 +37,11 @@ export async function openHelperDevice(options: OpenHelperDeviceOptions = {}): P
   }
 }
 
-async function openCuda(_choice: DeviceChoice): Promise<OpenedDevice> {
-  throw new AutoglmError('cuda-unavailable', 'This build has no CUDA backend.', {
-    cure: 'Use --device webgpu.',
-  });
+async function openCuda(choice: DeviceChoice): Promise<OpenedDevice> {
+  const device = await openCudaDevice();
+  const reason =
+    choice === 'cuda' ? 'CUDA was asked for.' : `CUDA runs on ${device.capabilities.adapter.device}.`;
+  return { device, backend: 'cuda', reason };
 }
 
 async function openWebGpu(options: NodeOpenOptions | undefined, reason: string): Promise<OpenedDevice> {

@@ -1,0 +1,8 @@
+// All kernels in one translation unit: a compiler reads the headers once for each architecture.
+#include "norms.cu"
+#include "embed.cu"
+#include "plain.cu"
+#include "sampler.cu"
+#include "decode.cu"
+#include "gemm.cu"
+#include "flash.cu"

@@ -1,0 +1,86 @@
+// Tensor core instructions and the copies that feed them; sm_75 has smaller ones, which these are made of there.
+#pragma once
+#include "common.cuh"
+
+// D += A B with A [16, 16] and B [16, 8] in f16, D in f32.
+__device__ __forceinline__ void mma(float d[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#else
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a0), "r"(a1), "r"(b0));
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a2), "r"(a3), "r"(b1));
+#endif
+}
+
+__device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
+
+// Four 8x8 matrices of f16; lane i gives the address of row i % 8 of matrix i / 8.
+__device__ __forceinline__ void load_matrices(u32 r[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
+}
+
+__device__ __forceinline__ void load_matrices_transposed(u32 r[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
+}
+
+// 16 bytes from global to shared memory, or zeros.
+__device__ __forceinline__ void copy_async(u32 target, const void* source, bool is_valid) {
+#if __CUDA_ARCH__ >= 800
+  const int size = is_valid ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(source), "r"(size) : "memory");
+#else
+  const uint4 value = is_valid ? *reinterpret_cast<const uint4*>(source) : make_uint4(0, 0, 0, 0);
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(target), "r"(value.x), "r"(value.y), "r"(value.z),
+               "r"(value.w)
+               : "memory");
+#endif
+}
+
+__device__ __forceinline__ void commit_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Waits until at most PENDING of the committed groups are still on their way.
+template <int PENDING>
+__device__ __forceinline__ void wait_for_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+#endif
+}
+
+// 8 nibbles of a word, zero point 7, as f16 pairs of values (0, 4), (1, 5), (2, 6), (3, 7): exact integers.
+// 0x6400 is 1024 in f16, whose low mantissa bits count ones; for nibbles four bits further up they count sixteenths.
+__device__ __forceinline__ void unpack_nibbles(u32 word, __half2 out[4]) {
+  const u32 magic = 0x64006400u;
+  u32 bits[4];
+  const u32 upper = word >> 8;
+  bits[0] = (word & 0x000f000fu) | magic;
+  bits[1] = (word & 0x00f000f0u) | magic;
+  bits[2] = (upper & 0x000f000fu) | magic;
+  bits[3] = (upper & 0x00f000f0u) | magic;
+  const __half2 ones = __half2half2(__ushort_as_half(0x6407));       // 1031
+  const __half2 sixteenth = __half2half2(__ushort_as_half(0x2c00));  // 1 / 16
+  const __half2 offset = __half2half2(__ushort_as_half(0xd470));     // -71
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const __half2 value = *reinterpret_cast<__half2*>(&bits[i]);
+    out[i] = i % 2 == 0 ? __hsub2(value, ones) : __hfma2(value, sixteenth, offset);
+  }
+}
+
+__device__ __forceinline__ u32 bits_of(__half2 value) { return *reinterpret_cast<u32*>(&value); }
