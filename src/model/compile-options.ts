@@ -4,6 +4,8 @@ import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 
 /** How the compiler builds a model's Plans; chosen once, by capability. */
 export interface CompileOptions {
+  /** Which kernels the Plans name: WGSL's, or those of the CUDA backend. */
+  readonly target: 'webgpu' | 'cuda';
   /** Tokens of the KV cache for each sequence. */
   readonly context: number;
   /** Sequences that the KV cache holds side by side. */
@@ -46,11 +48,14 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
   const { isSoftware, hasSubgroups, hasInt8Dot, subgroupSizes, limits } = capabilities;
   // Subgroups of 4 (software) save nothing over workgroup memory.
   const prefersSubgroups = hasSubgroups && subgroupSizes.min >= 8;
+  const isCuda = capabilities.cuda !== undefined;
   return {
+    target: isCuda ? 'cuda' : 'webgpu',
     context: request.context,
     slots: request.slots ?? 1,
-    cacheFormat: request.cacheFormat ?? 'f16',
-    prefillChunk: request.prefillChunk ?? (isSoftware ? 64 : 512),
+    // CUDA has no kernels for a cache in 8 bits.
+    cacheFormat: isCuda && request.cacheFormat === 'q8' ? 'f16' : (request.cacheFormat ?? 'f16'),
+    prefillChunk: request.prefillChunk ?? (isCuda ? Math.min(2048, request.context) : isSoftware ? 64 : 512),
     reduction: request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup'),
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),

@@ -6,6 +6,7 @@ import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
 import { sandwichNorm } from '../kernels/sandwich-norm.ts';
 import { swiglu } from '../kernels/swiglu.ts';
+import { compileCudaDecode, compileCudaHead, compileCudaPrefill } from './compile-cuda-text.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
 import { multiply, multiplyColumns } from './multiply.ts';
@@ -27,6 +28,7 @@ interface TextCompiler {
 
 /** One chunk of a prompt of one sequence: fills the KV cache and leaves the last norm's output. */
 export function compilePrefill(config: ModelConfig, weights: TextWeights, options: CompileOptions): Plan {
+  if (options.target === 'cuda') return compileCudaPrefill(config, weights, options);
   const builder = new PlanBuilder('prefill');
   const T = options.prefillChunk;
   compileDecoder({ builder, config: config.text, options, T, columns: undefined }, weights);
@@ -40,6 +42,7 @@ export function compileDecode(
   options: CompileOptions,
   columns: number,
 ): Plan {
+  if (options.target === 'cuda') return compileCudaDecode(config, weights, options, columns);
   const builder = new PlanBuilder(`decode x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns };
   if (usesInt8(config, weights, options)) {
@@ -58,6 +61,7 @@ export function compileHead(
   options: CompileOptions,
   columns: number,
 ): Plan {
+  if (options.target === 'cuda') return compileCudaHead(config, weights, options, columns);
   const builder = new PlanBuilder(`head x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns };
   const rows = builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C);

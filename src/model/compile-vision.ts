@@ -2,12 +2,14 @@ import { addNorm } from '../kernels/add-norm.ts';
 import { attentionTile } from '../kernels/attention-tile.ts';
 import { embedPatches } from '../kernels/embed-patches.ts';
 import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
-import { CACHE_BYTES, K_UNIT, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
+import { CACHE_BYTES, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
 import { layerNormGelu } from '../kernels/layer-norm-gelu.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeVision } from '../kernels/rope-vision.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import { roundUp } from '../base/maths.ts';
+import { MAX_GRID_SIDE, paddedPatchLength, VISION_BUFFERS } from './vision-buffers.ts';
+import { compileCudaVision } from './compile-cuda-vision.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
 import { multiply } from './multiply.ts';
@@ -15,32 +17,7 @@ import { PlanBuilder, type Plan } from './plan.ts';
 import { STEP_WORDS } from './step.ts';
 import type { VisionBlockWeights, VisionWeights } from './weight-layout.ts';
 
-/** Names of the buffers through which the host and the vision Plans meet. */
-export const VISION_BUFFERS = {
-  /** [P, `paddedPatchLength`] f32 */
-  patches: 'vision.patches',
-  /** `Step` of the tower: P rows */
-  step: 'vision.step',
-  /** `Step` of the merger: P / spatialMergeSize^2 rows */
-  mergedStep: 'vision.merged-step',
-  /** [positions, D / 4] cosine and sine */
-  rope: 'vision.rope',
-  /** [C, `paddedPatchLength`] f32 */
-  foldedWeight: 'vision.folded-patch-weight',
-  /** [P, C] residual stream */
-  hidden: 'vision.hidden',
-  /** [P, C] output of the patch embedding */
-  embedded: 'vision.projected',
-  /** [P / merge^2, C * merge^2] after the last norm */
-  normed: 'vision.normed',
-  /** [P / merge^2, outC] after the downsampling convolution */
-  downsampled: 'vision.downsampled',
-  /** [P / merge^2, outC] */
-  features: 'vision.features',
-} as const;
-
-/** Patches that one side of an image may have: the rope table's length. */
-export const MAX_GRID_SIDE = 1024;
+export { MAX_GRID_SIDE, paddedPatchLength, VISION_BUFFERS };
 
 /** The vision theta is fixed in the architecture; config.json has no key for it. */
 export const VISION_ROPE_THETA = 10000;
@@ -51,11 +28,6 @@ const PATCH_STEP = 256;
 /** Patches that the buffers hold when an image of `patchCount` comes. */
 export function visionCapacity(patchCount: number): number {
   return roundUp(patchCount, PATCH_STEP);
-}
-
-/** Values of a patch of one frame, padded to a unit of K. */
-export function paddedPatchLength({ inChannels, patchSize }: VisionConfig): number {
-  return roundUp(inChannels * patchSize ** 2, K_UNIT);
 }
 
 interface VisionCompiler {
@@ -92,6 +64,7 @@ export function compileVision(
   options: CompileOptions,
   P: number,
 ): Plan {
+  if (options.target === 'cuda') return compileCudaVision(config, weights, options, P);
   const builder = new PlanBuilder(`vision of ${P} patches`);
   const compiler = { builder, config: config.vision, options, P };
   builder.buffer(VISION_BUFFERS.mergedStep, STEP_WORDS, 'uniform');
