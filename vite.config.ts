@@ -99,6 +99,21 @@ const BUILDS: Readonly<Record<string, BuildOptions>> = {
   cdn: CDN_BUILD,
 };
 
+/** Opens CUDA where a test opens Dawn. */
+const CUDA_FOR_DAWN = {
+  find: /^.*\/webgpu-node\.ts$/,
+  replacement: fileURLToPath(new URL('src/helper/cuda-as-node-device.test-support.ts', import.meta.url)),
+};
+
+/** Tests of what CUDA alone has, and those of the rest that do not ask for a WGSL kernel. */
+const CUDA_TESTS = [
+  'src/**/*.cuda.test.ts',
+  'src/kernels/{adjust-logits,sample-token,top-logprobs}.gpu.test.ts',
+  'src/kernels/{embed-tokens,embed-patches,fold-patch-weight,fill-random}.gpu.test.ts',
+  'src/model/{parity,generate,weight-upload}.gpu.test.ts',
+  'src/engine/{eval,local-engine}.gpu.test.ts',
+];
+
 /** The pages live in `src/demo`; the library and the command line are built from the same configuration. */
 export default defineConfig(({ mode }) => ({
   root: 'src/demo',
@@ -126,7 +141,7 @@ export default defineConfig(({ mode }) => ({
           name: 'unit',
           root: '.',
           include: ['src/**/*.test.ts', '.ci/**/*.test.mjs'],
-          exclude: ['src/**/*.gpu.test.ts'],
+          exclude: ['src/**/*.{gpu,cuda}.test.ts'],
           environment: 'node',
         },
       },
@@ -140,6 +155,20 @@ export default defineConfig(({ mode }) => ({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // One process: every file opens the same software adapter, which already uses all cores.
+          maxWorkers: 1,
+        },
+      },
+      {
+        extends: true,
+        // The same tests on the CUDA device, where it has the same kernels. Needs an NVIDIA GPU and `build:cuda`.
+        resolve: { alias: [CUDA_FOR_DAWN] },
+        test: {
+          name: 'cuda',
+          root: '.',
+          include: CUDA_TESTS,
+          environment: 'node',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           maxWorkers: 1,
         },
       },

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import { benchModel, benchVision, profileDecode, type BenchRow, type KernelTime } from '../engine/bench.ts';
-import { openNodeEngine } from '../engine/open-node-engine.ts';
 import { describeAdapter } from '../gpu/capabilities.ts';
-import { openNodeDevice } from '../gpu/webgpu-node.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createSyntheticModel, SYNTHETIC_9B } from '../model/synthetic-model.ts';
-import { addLoadOptions, type LoadFlags } from './load-options.ts';
+import { openNodeEngine } from '../engine/open-node-engine.ts';
+import { addLoadOptions, openDevice, type LoadFlags } from './load-options.ts';
 import { parseCount, parseCounts } from './option-values.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -22,7 +21,7 @@ interface BenchFlags extends LoadFlags {
 }
 
 interface BenchReport {
-  readonly device: 'webgpu';
+  readonly device: 'webgpu' | 'cuda';
   readonly adapter: string;
   readonly toggles: readonly string[];
   readonly model: string;
@@ -57,7 +56,7 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     const loadMs = performance.now() - startedAt;
     const { promptTokens, outputTokens, batch: batches, repeats, cachedTokens } = flags;
     const report: BenchReport = {
-      device: 'webgpu',
+      device: model.device.capabilities.cuda ? 'cuda' : 'webgpu',
       adapter: describeAdapter(model.device.capabilities),
       toggles: flags.dawnToggle ?? [],
       model: name,
@@ -74,13 +73,14 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
 async function load(name: string, flags: BenchFlags, terminal: Terminal): Promise<LanguageModel> {
   const context = flags.context ?? (flags.cachedTokens ?? flags.promptTokens) + flags.outputTokens + 1;
   const slots = Math.max(...flags.batch);
-  const device = { toggles: flags.dawnToggle ?? [], withoutFeatures: flags.withoutFeature ?? [] };
+  const { device } = await openDevice(flags);
   if (name !== SYNTHETIC_9B) {
     const { signal } = terminal;
-    return (await openNodeEngine({ model: name, contextWindow: context, slots, device, signal })).model;
+    const options = { model: name, contextWindow: context, slots, openDevice: async () => device, signal };
+    return (await openNodeEngine(options)).model;
   }
   const { layers, kvFormat } = flags;
-  return createSyntheticModel(await openNodeDevice(device), {
+  return createSyntheticModel(device, {
     context,
     slots,
     ...(layers !== undefined && { layers }),

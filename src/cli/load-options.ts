@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander';
-import { AutoglmError } from '../base/errors.ts';
-import { openNodeEngine } from '../engine/open-node-engine.ts';
 import type { LocalEngine } from '../engine/local-engine.ts';
+import type { NodeOpenOptions } from '../gpu/webgpu-node.ts';
+import { openHelperDevice, type DeviceChoice, type OpenedDevice } from '../helper/open-device.ts';
+import { openHelperEngine } from '../helper/open-engine.ts';
 import type { CacheFormat } from '../kernels/kernel.ts';
 import { parseCount } from './option-values.ts';
 import { formatBytes, ProgressLine, type Terminal } from './terminal.ts';
@@ -29,25 +30,34 @@ export function addLoadOptions(command: Command): Command {
     .option('--without-feature <name...>', 'WebGPU features to leave out');
 }
 
-/** Loads a model with progress on stderr; the caller unloads it. */
+/** Loads a model with progress on stderr, which also says where it runs and why; the caller unloads it. */
 export async function loadEngine(model: string, flags: LoadFlags, terminal: Terminal): Promise<LocalEngine> {
-  if (flags.device === 'cuda') {
-    throw new AutoglmError('usage', 'Cannot compute with CUDA: this version has no helper yet.', {
-      value: 'cuda',
-      limit: 'auto or webgpu',
-      cure: 'Leave --device out.',
-    });
-  }
   const line = new ProgressLine(terminal);
-  const engine = await openNodeEngine({
+  const { engine, reason } = await openHelperEngine({
     model,
+    backend: deviceChoice(flags),
     contextWindow: flags.context,
     cacheFormat: flags.kvFormat,
-    device: { toggles: flags.dawnToggle ?? [], withoutFeatures: flags.withoutFeature ?? [] },
+    device: webGpuOptions(flags),
     signal: terminal.signal,
     onProgress: ({ phase, loadedBytes, totalBytes }) =>
       line.update(`${phase} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}`),
   });
   line.end();
+  terminal.stderr(`Runs on ${engine.info.adapter}. ${reason}\n`);
   return engine;
+}
+
+/** Opens the device that the flags ask for. */
+export async function openDevice(flags: LoadFlags): Promise<OpenedDevice> {
+  return openHelperDevice({ device: deviceChoice(flags), webgpu: webGpuOptions(flags) });
+}
+
+function webGpuOptions({ dawnToggle, withoutFeature }: LoadFlags): NodeOpenOptions {
+  return { toggles: dawnToggle ?? [], withoutFeatures: withoutFeature ?? [] };
+}
+
+/** Flags that only WebGPU has choose it. */
+function deviceChoice({ device, dawnToggle, withoutFeature }: LoadFlags): DeviceChoice {
+  return device === 'auto' && (dawnToggle ?? withoutFeature) ? 'webgpu' : device;
 }
