@@ -83,7 +83,9 @@ export class CudaDevice implements Device {
   /** The buffer holds zeros, as WebGPU's do. */
   async createBuffer({ label, byteLength }: BufferDescriptor): Promise<DeviceBuffer> {
     this.#requireAlive();
-    const size = Math.max(16, Math.ceil(byteLength / 16) * 16);
+    // Kernels may read in 16-byte vectors; the length that is told is that of whole words, as WebGPU's.
+    const size = Math.max(4, Math.ceil(byteLength / 4) * 4);
+    const allocated = Math.ceil(size / 16) * 16;
     const limit = this.capabilities.limits.maxBufferBytes;
     if (size > limit) {
       throw new AutoglmError(
@@ -93,7 +95,7 @@ export class CudaDevice implements Device {
       );
     }
     const address = new BigUint64Array(1);
-    const result = this.#driver.cuMemAlloc_v2(address, BigInt(size));
+    const result = this.#driver.cuMemAlloc_v2(address, BigInt(allocated));
     if (result === CUDA_OUT_OF_MEMORY) throw this.#outOfMemory(label, size);
     requireSuccess(result, `create buffer "${label}"`);
     const buffer = new CudaBuffer({ label, byteLength: size, address: address[0] }, (gone) =>
