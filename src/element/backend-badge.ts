@@ -1,7 +1,7 @@
 import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { customElement, property, query } from 'lit/decorators.js';
-import type { EngineInfo } from '../engine/engine.ts';
+import type { BackendReason, EngineInfo } from '../engine/engine.ts';
 import { backendBadgeStyles } from './backend-badge.styles.ts';
 import { controlStyles } from './controls.styles.ts';
 import { diagnoseSoftware } from './diagnosis.ts';
@@ -9,7 +9,7 @@ import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
 import { icon } from './icons.ts';
 import { renderAdvice } from './load-panel.ts';
-import type { Localizer } from './strings/localizer.ts';
+import type { Localizer, StringKey } from './strings/localizer.ts';
 import { UnloadRequestEvent } from './unload-request-event.ts';
 
 const BACKEND_NAMES: Readonly<Record<EngineInfo['backend'], string>> = {
@@ -17,6 +17,16 @@ const BACKEND_NAMES: Readonly<Record<EngineInfo['backend'], string>> = {
   helper: 'Helper',
   'web-llm': 'WebLLM',
   remote: 'Remote',
+};
+
+const REASONS: Readonly<Record<BackendReason['code'], StringKey>> = {
+  'asked-for': 'whyAskedFor',
+  fits: 'whyFits',
+  'no-webgpu': 'whyNoWebGpu',
+  'too-small': 'whyTooSmall',
+  'out-of-memory': 'whyOutOfMemory',
+  'device-lost': 'whyDeviceLost',
+  'helper-back': 'whyHelperBack',
 };
 
 const WIDTH_PX = 336;
@@ -35,6 +45,8 @@ export class AutoglmBackendBadge extends LitElement {
   @property({ attribute: false }) state: EngineState = { kind: 'idle' };
   @property({ attribute: false }) browser!: BrowserFacts;
   @property({ attribute: false }) words!: Localizer;
+  /** The engine waits for what it runs on. */
+  @property({ type: Boolean }) interrupted = false;
 
   @query('.badge') badge!: HTMLElement;
   @query('.popover') panel!: HTMLElement | null;
@@ -49,17 +61,26 @@ export class AutoglmBackendBadge extends LitElement {
     const name = BACKEND_NAMES[info.backend];
     return html`<button
         type="button"
-        class="badge ${info.isSoftware ? 'software' : 'ready'}"
+        class="badge ${this.interrupted ? 'loading' : info.isSoftware ? 'software' : 'ready'}"
         part="badge"
         popovertarget="facts"
         aria-label=${words.say('backendLabel', { name: `${name}, ${info.adapter}` })}
       >
-        <i></i><span>${info.isSoftware ? words.say('softwareBadge') : name}</span>
+        <i></i><span>${this.#shortName(info)}</span>
         <bdi class="adapter">${info.adapter}</bdi>
       </button>
       <div id="facts" popover class="popover" part="popover" @beforetoggle=${this.#place}>
         ${this.#renderFacts(info)}
       </div>`;
+  }
+
+  #shortName(info: EngineInfo): string {
+    const { words } = this;
+    if (this.interrupted) return words.say('waitingForHelper');
+    // A helper on a slow adapter is still the helper; a tab that computes on the processor should say so.
+    return info.isSoftware && info.backend === 'webgpu'
+      ? words.say('softwareBadge')
+      : BACKEND_NAMES[info.backend];
   }
 
   #renderFacts(info: EngineInfo): TemplateResult {
@@ -69,12 +90,18 @@ export class AutoglmBackendBadge extends LitElement {
         <dd><bdi>${value}</bdi></dd>`;
     return html`<dl>
         ${row(words.say('backend'), BACKEND_NAMES[info.backend])} ${row(words.say('adapter'), info.adapter)}
+        ${
+          info.reason === undefined
+            ? nothing
+            : html`<dt>${words.say('backendWhy')}</dt>
+                <dd title=${info.reason.text}>${words.say(REASONS[info.reason.code])}</dd>`
+        }
         ${info.gpuBytes > 0 ? row(words.say('memory'), words.bytes(info.gpuBytes)) : nothing}
         ${row(words.say('modelName'), info.model)}
         ${info.quantization === '' ? nothing : row(words.say('quantization'), info.quantization)}
         ${row(words.say('context'), words.say('tokenCount', { count: info.contextWindow }))}
       </dl>
-      ${info.isSoftware ? this.#renderSoftware() : nothing}
+      ${info.isSoftware && info.backend === 'webgpu' ? this.#renderSoftware() : nothing}
       <button type="button" class="button" @click=${this.#unload}>${words.say('unload')}</button>`;
   }
 

@@ -123,6 +123,15 @@ export const chatStyles = css`
     margin-inline: auto;
   }
 
+  .interruption {
+    display: flex;
+    gap: 8px;
+    align-items: start;
+    margin: 0 0 8px;
+    color: var(--autoglm-warn);
+    font-size: var(--autoglm-font-size-s);
+  }
+
   .hints {
     display: flex;
     flex-wrap: wrap;

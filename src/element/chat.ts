@@ -10,6 +10,7 @@ import { abortable } from './abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
 import type { GenerationSettings } from './answer-stream.ts';
 import './backend-badge.ts';
+import { BackendWatch } from './backend-watch.ts';
 import { chatStyles } from './chat.styles.ts';
 import './composer.ts';
 import { HOME_APP } from './composer.ts';
@@ -23,6 +24,8 @@ import { controlStyles } from './controls.styles.ts';
 import { readBrowserFacts } from './diagnosis.ts';
 import { DropController } from './drop-controller.ts';
 import { EngineController, isFatal } from './engine-controller.ts';
+import { createEngineLazily, takeHelperLink } from './engine-source.ts';
+import type { EngineOptions } from './engine-source.ts';
 
 import { AutoglmActionEvent } from './events/action.ts';
 import { AutoglmBackendEvent } from './events/backend.ts';
@@ -43,8 +46,10 @@ import type { IconName } from './icons.ts';
 import { openImageSource } from './image-files.ts';
 import './image-viewer.ts';
 import type { AutoglmImageViewer } from './image-viewer.ts';
+import { renderInterruption } from './interruption-notice.ts';
 import { isCancel } from './keyboard.ts';
 import './load-panel.ts';
+import { LocalPrompt } from './local-prompt.ts';
 import { LocalizerController } from './localizer-controller.ts';
 import './message-list.ts';
 import type { AutoglmMessageList } from './message-list.ts';
@@ -144,7 +149,7 @@ export class AutoglmChat extends LitElement {
   @property({ reflect: true }) loading: 'manual' | 'eager' = 'manual';
   /** Where answers are computed. */
   @property({ reflect: true }) backend: BackendChoice = 'auto';
-  /** URL of the local helper, where one is linked. */
+  /** URL of the local helper; with `backend="remote"`, of the server. */
   @property({ attribute: 'helper-url', reflect: true }) helperUrl = '';
   /** Tokens that prompt and answer may hold together; null lets the engine choose. */
   @property({ attribute: 'context-window', type: Number, reflect: true }) contextWindow: number | null = null;
@@ -158,6 +163,8 @@ export class AutoglmChat extends LitElement {
   @property({ attribute: 'history-key' }) historyKey = 'default';
   /** Offered while the conversation is empty. */
   @property({ attribute: false }) examples: readonly ChatExample[] = [];
+  /** API key of the server at `helper-url` with `backend="remote"`. */
+  @property({ attribute: false }) apiKey = '';
   /** Sampler settings of every request; greedy by default. */
   @property({ attribute: false }) generation: GenerationSettings = {};
 
@@ -186,12 +193,18 @@ export class AutoglmChat extends LitElement {
   #restored: Promise<void> = Promise.resolve();
   readonly #reported = new WeakSet<AutoglmError>();
   readonly #drop = new DropController(this, (files) => void this.composer.addFiles(files));
-  readonly #engine = new EngineController(this, {
-    onProgress: (progress) => this.dispatchEvent(new AutoglmProgressEvent(progress)),
-    onReady: (engine) => this.#onReady(engine),
-    onGone: () => this.dispatchEvent(new AutoglmBackendEvent(null)),
-    onFailure: (error) => this.#report(error),
-  });
+  readonly #localPrompt = new LocalPrompt(this);
+  readonly #backend = new BackendWatch(this, (info) => this.dispatchEvent(new AutoglmBackendEvent(info)));
+  readonly #engine = new EngineController(
+    this,
+    {
+      onProgress: (progress) => this.dispatchEvent(new AutoglmProgressEvent(progress)),
+      onReady: (engine) => this.#onReady(engine),
+      onGone: () => this.#onGone(),
+      onFailure: (error) => this.#report(error),
+    },
+    (options) => this.#createEngine(options),
+  );
   readonly #talk = new ConversationController(this, this.#createContext(), {
     onChange: (conversation) => this.#onChange(conversation),
     onTurn: (turn) => this.#onTurn(turn),
@@ -357,6 +370,7 @@ export class AutoglmChat extends LitElement {
 
   protected override firstUpdated(): void {
     this.#restored = this.#history.restore();
+    void takeHelperLink().then((isLinked) => isLinked && this.#onHelperLinked());
   }
 
   protected override updated(): void {
@@ -393,6 +407,7 @@ export class AutoglmChat extends LitElement {
       <autoglm-backend-badge
         exportparts="badge, popover"
         .state=${this.#engine.state}
+        .interrupted=${this.#backend.interruption !== null}
         .browser=${this.#browser}
         .words=${this.#words}
         @unload-request=${() => void this.unload()}
@@ -448,8 +463,11 @@ export class AutoglmChat extends LitElement {
       .facts=${this.facts}
       .browser=${this.#browser}
       .words=${this.#words}
+      .helperUrl=${this.backend === 'remote' ? '' : this.helperUrl}
+      .onLocalPrompt=${this.#localPrompt.isOpen ? this.#localPrompt.goOn : null}
       @load-request=${this.#loadQuietly}
-      @load-cancel=${() => this.#engine.cancel()}
+      @load-cancel=${this.#cancelLoad}
+      @helper-linked=${this.#onHelperLinked}
     >
       ${this.#forward('poster')}
     </autoglm-load-panel>`;
@@ -467,6 +485,7 @@ export class AutoglmChat extends LitElement {
           : 'privacyLocal';
     return html`<footer part="footer">
       <div class="column">
+        ${renderInterruption(this.#backend.interruption, words)}
         <autoglm-composer
           exportparts="composer, input, attach-button, camera-button, send-button, attachments"
           .words=${words}
@@ -548,7 +567,34 @@ export class AutoglmChat extends LitElement {
     return new URL(this.model, document.baseURI).href;
   }
 
+  /** Where engines come from, with what only this element knows. */
+  #createEngine(options: EngineOptions): Promise<Engine> {
+    return createEngineLazily({
+      ...options,
+      // A remote server knows its model by a name, not by an address.
+      ...(this.backend === 'remote' && { model: this.model }),
+      ...(this.apiKey !== '' && { apiKey: this.apiKey }),
+      onLocalPrompt: this.#localPrompt.ask,
+    });
+  }
+
+  #cancelLoad = (): void => {
+    this.#localPrompt.close();
+    this.#engine.cancel();
+  };
+
+  #onHelperLinked = (): void => {
+    this.#localPrompt.goOn();
+    this.#loadQuietly();
+  };
+
+  #onGone(): void {
+    this.#backend.use(null);
+    this.dispatchEvent(new AutoglmBackendEvent(null));
+  }
+
   #onReady(engine: Engine): void {
+    this.#backend.use(engine);
     this.announcement = this.#words.say('readyAnnouncement');
     this.dispatchEvent(new AutoglmBackendEvent(engine.info));
     this.dispatchEvent(new AutoglmReadyEvent(engine.info));

@@ -43,7 +43,14 @@ export function diagnose(code: ErrorCode, facts: BrowserFacts): Diagnosis {
     case 'storage-unavailable':
       return { title: 'noStorage', steps: ['freeStorage', 'noPrivateWindow'] };
     case 'helper-unreachable':
-      return { title: 'helperGone', steps: ['startHelper'] };
+      return { title: 'helperGone', steps: ['startHelper', ...localSteps(facts)] };
+    case 'helper-unlinked':
+      return { title: 'helperNeeded', steps: localSteps(facts) };
+    case 'helper-blocked':
+      return {
+        title: 'helperBlocked',
+        steps: facts.browser === 'safari' ? localSteps(facts) : ['allowLocal'],
+      };
     default:
       return { title: 'loadFailed', steps: [] };
   }
@@ -52,6 +59,12 @@ export function diagnose(code: ErrorCode, facts: BrowserFacts): Diagnosis {
 /** What to do where the model runs on the processor although a GPU may be there. */
 export function diagnoseSoftware(facts: BrowserFacts): Diagnosis {
   return { title: 'softwareTitle', steps: [...accelerationSteps(facts), ...chooseGpuSteps(facts)] };
+}
+
+/** What stands between a page and a program on the same machine, where it is not Chrome's own question. */
+function localSteps({ browser }: BrowserFacts): readonly StringKey[] {
+  if (browser === 'safari') return ['useChromeForHelper'];
+  return browser === 'firefox' ? ['firefoxMayAsk'] : [];
 }
 
 function diagnoseWebGpu(facts: BrowserFacts): Diagnosis {

@@ -6,6 +6,8 @@ import type { LoadPhase, LoadProgress } from '../engine/engine.ts';
 import { controlStyles } from './controls.styles.ts';
 import { cssProperties } from './css-properties.ts';
 import { diagnose } from './diagnosis.ts';
+import './helper-link.ts';
+import { HelperLinkedEvent } from './helper-linked-event.ts';
 import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
 import { icon } from './icons.ts';
@@ -21,6 +23,9 @@ const STEPS: readonly { readonly phase: Exclude<LoadPhase, 'ready'>; readonly la
   { phase: 'uploading', label: 'phaseUploading' },
   { phase: 'compiling', label: 'phaseCompiling' },
 ];
+
+/** Faults that linking the helper may cure. */
+const LINKABLE: ReadonlySet<string> = new Set(['helper-unlinked', 'helper-unreachable']);
 
 /**
  * @summary Stands where the conversation will be: consent before a load, its progress, or why it failed.
@@ -38,6 +43,10 @@ export class AutoglmLoadPanel extends LitElement {
   @property({ attribute: false }) facts: ModelFacts | null = null;
   @property({ attribute: false }) browser!: BrowserFacts;
   @property({ attribute: false }) words!: Localizer;
+  /** Address of the helper; empty for the usual one. */
+  @property({ attribute: false }) helperUrl = '';
+  /** The browser is about to ask its user: told first, and this goes on. */
+  @property({ attribute: false }) onLocalPrompt: (() => void) | null = null;
   /** A line instead of a panel: used above a conversation that is already there. */
   @property({ type: Boolean, reflect: true }) compact = false;
 
@@ -68,6 +77,7 @@ export class AutoglmLoadPanel extends LitElement {
       case 'idle':
         return this.#renderPoster();
       case 'loading':
+        if (this.onLocalPrompt !== null) return this.#renderLocalPrompt(this.onLocalPrompt);
         return this.#renderProgress(this.state.progress, this.state.startedAt);
       case 'failed':
         return this.#renderFailure(this.state.error);
@@ -159,7 +169,26 @@ export class AutoglmLoadPanel extends LitElement {
           <p class="technical"><code>${error.code}</code> ${error.message}</p>
         </details>
       </div>
+      ${
+        LINKABLE.has(error.code)
+          ? html`<autoglm-helper-link
+              .helperUrl=${this.helperUrl}
+              .words=${words}
+              @helper-linked=${() => this.dispatchEvent(new HelperLinkedEvent())}
+            ></autoglm-helper-link>`
+          : nothing
+      }
       ${this.#renderLoadButton('retry')}`;
+  }
+
+  #renderLocalPrompt(goOn: () => void): TemplateResult {
+    const { words } = this;
+    return html`<div class="emblem">${icon('lock')}</div>
+      <p class="lead" role="alert">${words.say('localPrompt')}</p>
+      <button type="button" class="button primary" @click=${goOn}>${words.say('goOn')}</button>
+      <button type="button" class="button quiet" @click=${() => this.dispatchEvent(new LoadCancelEvent())}>
+        ${words.say('cancel')}
+      </button>`;
   }
 
   #renderLoadButton(label: 'load' | 'retry'): TemplateResult {

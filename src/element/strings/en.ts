@@ -181,6 +181,36 @@ export const EN = {
   noPrivateWindow: 'In a private window nothing can be kept: use a normal one.',
   helperGone: 'The helper on this computer does not answer',
   startHelper: 'Start it with “autoglm serve”, then try again.',
+  // the helper
+  helperNeeded: 'A helper on this computer can run the model',
+  helperBlocked: 'The browser does not let this page reach the helper',
+  allowLocal:
+    'Open the site’s settings beside the address and allow “Apps on device” or “Local network access”, then try again.',
+  useChromeForHelper:
+    'Safari lets no https page reach a program on this computer: use Chrome, Edge or Firefox.',
+  firefoxMayAsk: 'If Firefox asks whether this page may reach apps on this device, allow it.',
+  linkHelper: 'Link the helper',
+  linkHelperText: 'It uses the whole GPU, past the limits of a browser tab. Start it in a terminal:',
+  linkWaiting: 'Allow this page in the helper’s window.',
+  linkOpenHere: 'The window was blocked: open the helper’s page here.',
+  linkByCode: 'Type the code in here instead',
+  linkCode: 'Code that the helper shows',
+  link: 'Link',
+  localPrompt:
+    'The browser will ask whether this page may reach apps on this device. Allow it: the page talks to the helper alone.',
+  goOn: 'Go on',
+  helperInterrupted:
+    'The helper stopped answering. Start it again with “autoglm serve”: the answer goes on from here.',
+  gpuInterrupted: 'The GPU stopped answering. The model is being opened again; the answer goes on from here.',
+  waitingForHelper: 'waiting',
+  backendWhy: 'Why here',
+  whyAskedFor: 'The page asks for it.',
+  whyFits: 'The model fits into this tab.',
+  whyNoWebGpu: 'This browser gives the page no WebGPU.',
+  whyTooSmall: 'The model is too large for this tab’s GPU limits.',
+  whyOutOfMemory: 'The GPU memory that this tab gets did not suffice.',
+  whyDeviceLost: 'The GPU stopped answering in this tab.',
+  whyHelperBack: 'The helper came back.',
 } as const;
 
 /** Name of one string. */
