@@ -7,6 +7,8 @@ import { Refusal, retryAfter } from './refusal.ts';
 export interface HostedModel {
   readonly engine: Engine;
   readonly fingerprint: string | undefined;
+  /** Why it runs on the backend that it runs on. */
+  readonly reason?: string;
 }
 
 /** Loads a model folder, or the URL that the command line named. */
@@ -21,12 +23,14 @@ type State =
 /** The one model that the helper runs. */
 export class ModelHost {
   readonly #open: OpenModel;
+  readonly #onReady: (hosted: HostedModel) => void;
   readonly #closing = new AbortController();
   #state: State = { kind: 'empty' };
   #load: Promise<void> = Promise.resolve();
 
-  constructor(open: OpenModel) {
+  constructor(open: OpenModel, onReady: (hosted: HostedModel) => void = () => {}) {
     this.#open = open;
+    this.#onReady = onReady;
   }
 
   get status(): HelperHealth['status'] {
@@ -94,7 +98,9 @@ export class ModelHost {
     await this.#unload();
     this.#state = { kind: 'loading' };
     try {
-      this.#state = { kind: 'ready', hosted: await this.#open(model, this.#closing.signal) };
+      const hosted = await this.#open(model, this.#closing.signal);
+      this.#state = { kind: 'ready', hosted };
+      this.#onReady(hosted);
     } catch (error) {
       this.#state = { kind: 'failed', fault: toError(error).message };
       throw error;

@@ -76,7 +76,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     note(code);
     onEvent({ type: 'code', code });
   });
-  const host: ModelHost = new ModelHost((model, loadSignal) => openModel(model, loadSignal, options, host));
+  const host: ModelHost = new ModelHost(
+    (model, loadSignal) => openModel(model, loadSignal, options, host),
+    ({ engine: { info }, reason = '' }) =>
+      onEvent({ type: 'ready', model: info.model, adapter: info.adapter, reason }),
+  );
   const sessionKey = createToken();
   const server = createHelperServer({
     host,
@@ -128,7 +132,7 @@ async function openModel(
   options: ServeOptions,
   host: ModelHost,
 ): Promise<HostedModel> {
-  const { device, contextWindow, cacheFormat, parallel, onProgress, onEvent, signal } = options;
+  const { device, contextWindow, cacheFormat, parallel, onProgress, signal } = options;
   const { engine, reason } = await openHelperEngine({
     model,
     backend: device,
@@ -139,8 +143,7 @@ async function openModel(
     onProgress,
   });
   void reloadWhenLost(engine.lost, model, options, host);
-  onEvent({ type: 'ready', model: engine.info.model, adapter: engine.info.adapter, reason });
-  return { engine, fingerprint: await readFingerprint(model) };
+  return { engine, reason, fingerprint: await readFingerprint(model) };
 }
 
 const reloads = new WeakMap<ModelHost, number>();
