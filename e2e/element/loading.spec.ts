@@ -116,3 +116,106 @@ function recordRequests(page: Page): string[] {
   page.on('request', (request) => urls.push(request.url()));
   return urls;
 }
+
+test('a load pauses and goes on, and what it needs of the GPU is told before anything is downloaded', async ({
+  page,
+}) => {
+  let released = () => {};
+  const held = new Promise<void>((resolve) => {
+    released = resolve;
+  });
+  let asked = 0;
+  await page.route('**/params_shard*', async (route) => {
+    asked++;
+    await held;
+    await route.continue().catch(() => {});
+  });
+  const element = await openElement(page);
+  await expect(element.chat).toContainText('Memory while it runs, context 4,096');
+  await expect(element.chat).toContainText(/about [\d.]+ MB/);
+  await element.button('Load AutoGLM').click();
+  await expect(element.chat).toContainText('fits, tried on this GPU', { timeout: LOAD_TIMEOUT });
+  await element.button('Pause').click();
+  await expect(element.chat).toContainText('Paused');
+  await expect.poll(() => page.workers().length).toBe(0);
+  const askedBefore = asked;
+  await element.button('Resume').click();
+  await expect.poll(() => asked).toBeGreaterThan(askedBefore);
+  released();
+  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible({ timeout: LOAD_TIMEOUT });
+});
+
+test('kept models are listed with their bytes, and deleted when asked twice', async ({ page }) => {
+  const element = await openElement(page, { attributes: 'history-key="" loading="eager"' });
+  await page.getByRole('button', { name: /^Backend: / }).click({ timeout: LOAD_TIMEOUT });
+  await element.button('Models in this browser').click();
+  const panel = page.getByRole('dialog', { name: 'Models in this browser' });
+  await expect(panel.getByRole('listitem')).toHaveCount(1);
+  await expect(panel.getByRole('listitem')).toContainText('autoglm-tiny-q4f16_1');
+  await expect(panel.getByRole('listitem')).toContainText('7.6 MB kept');
+  await panel.getByRole('button', { name: 'Delete autoglm-tiny-q4f16_1' }).click();
+  await panel.getByRole('button', { name: /^Delete, free 7.6 MB/ }).click();
+  await expect(panel.getByRole('status')).toHaveText('7.6 MB freed.');
+  await expect(panel).toContainText('No models are kept in this browser.');
+  await expect(panel.getByRole('button', { name: 'Add a model folder' })).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(panel).toBeHidden();
+});
+
+test('the small model answers while the other one is downloaded, which then takes over', async ({ page }) => {
+  let released = () => {};
+  const held = new Promise<void>((resolve) => {
+    released = resolve;
+  });
+  // The same folder under another name stands for the large model.
+  await page.route('**/large-model/**', async (route) => {
+    const url = route.request().url().replace('large-model', 'models/autoglm-tiny-q4f16_1');
+    if (url.includes('params_shard')) await held;
+    await route.fulfill({ response: await route.fetch({ url }) }).catch(() => {});
+  });
+  const element = await openElement(page, {
+    attributes: 'history-key="" fallback-model="models/autoglm-tiny-q4f16_1"',
+  });
+  await page.evaluate(() => {
+    window.chat.model = '/large-model';
+  });
+  await element.button('Load AutoGLM').click();
+  await expect(element.chat).toContainText('You can chat with autoglm-tiny-q4f16_1 meanwhile.', {
+    timeout: LOAD_TIMEOUT,
+  });
+  await element.send('Who are you?');
+  await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
+  released();
+  await expect
+    .poll(() => page.evaluate(() => window.chat.engine?.info.model), { timeout: LOAD_TIMEOUT })
+    .toBe('large-model');
+  await expect.poll(() => page.workers().length).toBe(1);
+});
+
+test('the files of a chosen folder are loaded without an address', async ({ page }) => {
+  const element = await openElement(page);
+  await page.evaluate(() => {
+    window.chat.model = '';
+  });
+  await page.evaluate(async () => {
+    const base = '/models/autoglm-tiny-q4f16_1/';
+    const names = [
+      'tensor-cache.json',
+      'config.json',
+      'generation_config.json',
+      'preprocessor_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'chat_template.jinja',
+      'params_shard_0.bin',
+    ];
+    const files = await Promise.all(
+      names.map(async (name) => new File([await (await fetch(base + name)).blob()], name)),
+    );
+    window.chat.modelFiles = files;
+    await window.chat.load();
+  });
+  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible();
+  await element.send('Who are you?');
+  await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
+});

@@ -115,6 +115,16 @@ export const backendBadgeStyles = css`
     inline-size: 100%;
   }
 
+  .popover .button + .button {
+    margin-block-start: 8px;
+  }
+
+  .plan {
+    display: grid;
+    gap: 4px;
+    margin-block-end: 14px;
+  }
+
   .software-note {
     display: grid;
     gap: 8px;

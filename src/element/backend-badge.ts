@@ -9,6 +9,9 @@ import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
 import { icon } from './icons.ts';
 import { renderAdvice } from './load-panel.ts';
+import { StorageRequestEvent } from './load-panel-events.ts';
+import { memoryBarStyles } from './memory-bar.styles.ts';
+import { partsOf, renderGivenUp, renderMemoryBar } from './memory-bar.ts';
 import type { Localizer, StringKey } from './strings/localizer.ts';
 import { UnloadRequestEvent } from './unload-request-event.ts';
 
@@ -35,12 +38,13 @@ const MARGIN_PX = 8;
 /**
  * @summary Says where answers are computed, and opens the figures behind it.
  *
+ * @slot - Further words and buttons below the figures.
  * @csspart badge - The badge.
  * @csspart popover - The figures.
  */
 @customElement('autoglm-backend-badge')
 export class AutoglmBackendBadge extends LitElement {
-  static override styles = [controlStyles, backendBadgeStyles];
+  static override styles = [controlStyles, memoryBarStyles, backendBadgeStyles];
 
   @property({ attribute: false }) state: EngineState = { kind: 'idle' };
   @property({ attribute: false }) browser!: BrowserFacts;
@@ -101,7 +105,16 @@ export class AutoglmBackendBadge extends LitElement {
         ${info.quantization === '' ? nothing : row(words.say('quantization'), info.quantization)}
         ${row(words.say('context'), words.say('tokenCount', { count: info.contextWindow }))}
       </dl>
+      ${
+        info.plan === undefined
+          ? nothing
+          : html`<div class="plan">
+              ${renderMemoryBar(partsOf(info.plan), words)}${renderGivenUp(info.plan, words)}
+            </div>`
+      }
       ${info.isSoftware && info.backend === 'webgpu' ? this.#renderSoftware() : nothing}
+      <slot></slot>
+      <button type="button" class="button" @click=${this.#openStorage}>${words.say('manageModels')}</button>
       <button type="button" class="button" @click=${this.#unload}>${words.say('unload')}</button>`;
   }
 
@@ -112,6 +125,11 @@ export class AutoglmBackendBadge extends LitElement {
       ${renderAdvice(steps, this.words)}
     </div>`;
   }
+
+  #openStorage = (): void => {
+    this.panel?.hidePopover();
+    this.dispatchEvent(new StorageRequestEvent());
+  };
 
   #unload = (): void => {
     this.panel?.hidePopover();

@@ -4,7 +4,7 @@ import { customElement, property, query, state } from 'lit/decorators.js';
 import { TINY_SYSTEM_PROMPT } from '../agent/prompts.ts';
 import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
-import type { BackendChoice } from '../engine/engine-options.ts';
+import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
 import type { ImageTokenCounter } from '../engine/image-token-counter.ts';
 import { abortable } from './abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
@@ -51,12 +51,16 @@ import { isCancel } from './keyboard.ts';
 import './load-panel.ts';
 import { LocalPrompt } from './local-prompt.ts';
 import { LocalizerController } from './localizer-controller.ts';
+import type { LoadPauseEvent } from './load-panel-events.ts';
 import './message-list.ts';
 import type { AutoglmMessageList } from './message-list.ts';
 import { fetchModelFacts, modelName } from './model-facts.ts';
 import type { ModelFacts } from './model-facts.ts';
 import { ObjectUrls } from './object-urls.ts';
+import { pickFolder } from './pick-folder.ts';
 import { SlotsController } from './slots-controller.ts';
+import './storage-panel.ts';
+import type { AutoglmStoragePanel } from './storage-panel.ts';
 import type { Localizer, StringKey } from './strings/localizer.ts';
 import { themeStyles } from './theme.styles.ts';
 import type { TurnCommandEvent } from './turn-command-event.ts';
@@ -103,6 +107,8 @@ const LIST_PARTS =
  * @csspart footer - Everything below the conversation.
  * @csspart panel - The poster, progress or failure in place of the conversation.
  * @csspart composer - The box around the text field.
+ * @csspart history - The list of kept conversations.
+ * @csspart storage - The list of kept models.
  * @csspart list - The conversation, which scrolls.
  * @csspart message - A turn.
  * @csspart bubble - The user's words.
@@ -147,6 +153,10 @@ export class AutoglmChat extends LitElement {
   @property({ reflect: true }) model = '';
   /** `manual` waits for the user's consent; `eager` loads at once. */
   @property({ reflect: true }) loading: 'manual' | 'eager' = 'manual';
+  /** URL of a small model that answers while the other one is downloaded; empty waits instead. */
+  @property({ attribute: 'fallback-model', reflect: true }) fallbackModel = '';
+  /** A folder or files that the user chose, loaded in place of `model`. */
+  @property({ attribute: false }) modelFiles: Exclude<ModelLocation, string> | null = null;
   /** Where answers are computed. */
   @property({ reflect: true }) backend: BackendChoice = 'auto';
   /** URL of the local helper; with `backend="remote"`, of the server. */
@@ -182,6 +192,8 @@ export class AutoglmChat extends LitElement {
   /** @internal */
   @query('autoglm-image-viewer') viewer!: AutoglmImageViewer;
   /** @internal */
+  @query('autoglm-storage-panel') storagePanel!: AutoglmStoragePanel;
+  /** @internal */
   @query('autoglm-history-panel') historyPanel!: AutoglmHistoryPanel;
 
   readonly #internals = this.attachInternals();
@@ -192,7 +204,11 @@ export class AutoglmChat extends LitElement {
   readonly #history = new HistoryController(this);
   #restored: Promise<void> = Promise.resolve();
   readonly #reported = new WeakSet<AutoglmError>();
-  readonly #drop = new DropController(this, (files) => void this.composer.addFiles(files));
+  readonly #drop = new DropController(
+    this,
+    (files) => void this.composer.addFiles(files),
+    (files) => this.#useFolder(files),
+  );
   readonly #localPrompt = new LocalPrompt(this);
   readonly #backend = new BackendWatch(this, (info) => this.dispatchEvent(new AutoglmBackendEvent(info)));
   readonly #engine = new EngineController(
@@ -205,6 +221,14 @@ export class AutoglmChat extends LitElement {
     },
     (options) => this.#createEngine(options),
   );
+  /** Answers while the model itself is loaded, where the page names a small one. */
+  readonly #standIn = new EngineController(this, {
+    onProgress: () => {},
+    onReady: (engine) => this.dispatchEvent(new AutoglmBackendEvent(engine.info)),
+    onGone: () => {},
+    // The page waits for the model itself then, as it would without a stand-in.
+    onFailure: () => {},
+  });
   readonly #talk = new ConversationController(this, this.#createContext(), {
     onChange: (conversation) => this.#onChange(conversation),
     onTurn: (turn) => this.#onTurn(turn),
@@ -236,8 +260,11 @@ export class AutoglmChat extends LitElement {
   async load(): Promise<EngineInfo> {
     // Attributes that were just set are taken first: they would end a load that had begun without them.
     if (this.isUpdatePending) await this.updateComplete;
-    const { model, backend, helperUrl, contextWindow } = this;
-    return (await this.#engine.load({ model, backend, helperUrl, contextWindow })).info;
+    const { backend, helperUrl, contextWindow } = this;
+    const model = this.modelFiles ?? this.model;
+    const loaded = this.#engine.load({ model, backend, helperUrl, contextWindow });
+    if (this.fallbackModel !== '' && this.#engine.state.kind === 'loading') this.#loadStandIn();
+    return (await loaded).info;
   }
 
   /**
@@ -297,8 +324,24 @@ export class AutoglmChat extends LitElement {
   /** Frees the model, or ends its load. The conversation stays. */
   async unload(): Promise<void> {
     this.#talk.stop();
+    this.#standIn.unload();
     this.#engine.unload();
     await this.updateComplete;
+  }
+
+  /** Lets a load rest; whoever waits for the model goes on waiting. */
+  pause(): void {
+    this.#engine.pause();
+  }
+
+  /** Goes on with a load that was paused; what has come is not fetched again. */
+  resume(): void {
+    this.#engine.resume();
+  }
+
+  /** Opens the list of models that this browser keeps. */
+  showStorage(): void {
+    this.storagePanel.show(this.getBoundingClientRect());
   }
 
   /**
@@ -351,14 +394,17 @@ export class AutoglmChat extends LitElement {
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#talk.stop();
+      this.#standIn.unload();
       this.#engine.unload();
       this.#urls.keepOnly(new Set());
     });
   }
 
   protected override willUpdate(changed: PropertyValues<this>): void {
+    // Another address takes the place of what was chosen.
+    if (changed.has('model') && this.hasUpdated && !changed.has('modelFiles')) this.modelFiles = null;
     if (changed.has('historyKey')) this.#history.use(this.historyKey);
-    const isOther = (['model', 'backend', 'helperUrl', 'contextWindow'] as const).some((name) =>
+    const isOther = (['model', 'modelFiles', 'backend', 'helperUrl', 'contextWindow'] as const).some((name) =>
       changed.has(name),
     );
     if (!isOther && !changed.has('loading')) return;
@@ -390,7 +436,17 @@ export class AutoglmChat extends LitElement {
       <p class="visually-hidden" role="status">${this.announcement}</p>
       <autoglm-image-viewer exportparts="viewer" .words=${this.#words}></autoglm-image-viewer>
       ${this.#renderHistory()}
+      <autoglm-storage-panel
+        exportparts="storage"
+        .words=${this.#words}
+        .modelUrl=${this.model === '' ? '' : this.#modelUrl}
+      ></autoglm-storage-panel>
     </div>`;
+  }
+
+  /** The engine that answers now. */
+  get #answering(): Engine | null {
+    return this.#engine.engine ?? this.#standIn.engine;
   }
 
   get #words(): Localizer {
@@ -398,7 +454,7 @@ export class AutoglmChat extends LitElement {
   }
 
   #renderHeader(): TemplateResult {
-    const info = this.#engine.engine?.info ?? null;
+    const info = this.#answering?.info ?? null;
     return html`<header part="header">
       ${this.#history.isEnabled ? this.#renderTool('history', 'history', this.#openHistory) : nothing}
       <slot name="header"><span class="name">AutoGLM</span></slot>
@@ -406,10 +462,11 @@ export class AutoglmChat extends LitElement {
       <span class="grow"></span>
       <autoglm-backend-badge
         exportparts="badge, popover"
-        .state=${this.#engine.state}
+        .state=${this.#engine.engine === null && this.#standIn.engine !== null ? this.#standIn.state : this.#engine.state}
         .interrupted=${this.#backend.interruption !== null}
         .browser=${this.#browser}
         .words=${this.#words}
+        @storage-request=${this.showStorage}
         @unload-request=${() => void this.unload()}
       ></autoglm-backend-badge>
       ${this.#renderTool('newChat', 'newChat', this.#newChat)}
@@ -435,7 +492,7 @@ export class AutoglmChat extends LitElement {
   }
 
   #renderBody(): TemplateResult {
-    const isReady = this.#engine.state.kind === 'ready';
+    const isReady = this.#answering !== null;
     const isEmpty = this.#talk.shown.length === 0;
     if (isEmpty && !isReady) return html`<div class="panel-scroller">${this.#renderPanel(false)}</div>`;
     return html`<autoglm-message-list
@@ -452,7 +509,7 @@ export class AutoglmChat extends LitElement {
       >
         ${this.#forward('empty')}${this.#forward('message-actions')}
       </autoglm-message-list>
-      ${isReady ? nothing : this.#renderPanel(true)}`;
+      ${this.#engine.state.kind === 'ready' ? nothing : this.#renderPanel(true)}`;
   }
 
   #renderPanel(compact: boolean): TemplateResult {
@@ -461,6 +518,8 @@ export class AutoglmChat extends LitElement {
       ?compact=${compact}
       .state=${this.#engine.state}
       .facts=${this.facts}
+      .contextWindow=${this.contextWindow}
+      .standIn=${this.#standIn.engine?.info.model ?? ''}
       .browser=${this.#browser}
       .words=${this.#words}
       .helperUrl=${this.backend === 'remote' ? '' : this.helperUrl}
@@ -468,6 +527,9 @@ export class AutoglmChat extends LitElement {
       @load-request=${this.#loadQuietly}
       @load-cancel=${this.#cancelLoad}
       @helper-linked=${this.#onHelperLinked}
+      @load-pause=${(event: LoadPauseEvent) => (event.isPaused ? this.pause() : this.resume())}
+      @storage-request=${this.showStorage}
+      @folder-request=${this.#chooseFolder}
     >
       ${this.#forward('poster')}
     </autoglm-load-panel>`;
@@ -476,7 +538,7 @@ export class AutoglmChat extends LitElement {
   #renderFooter(): TemplateResult {
     const words = this.#words;
     const { kind } = this.#engine.state;
-    const info = this.#engine.engine?.info ?? null;
+    const info = this.#answering?.info ?? null;
     const privacy =
       info?.backend === 'helper'
         ? 'privacyHelper'
@@ -490,7 +552,7 @@ export class AutoglmChat extends LitElement {
           exportparts="composer, input, attach-button, camera-button, send-button, attachments"
           .words=${words}
           .countImageTokens=${this.countImageTokens}
-          ?sendable=${kind === 'ready' || kind === 'loading'}
+          ?sendable=${kind === 'ready' || kind === 'loading' || this.#standIn.engine !== null}
           ?streaming=${this.#talk.live !== null}
           @composer-attach=${this.#readImageCosts}
           @composer-input=${this.#onInput}
@@ -513,7 +575,13 @@ export class AutoglmChat extends LitElement {
 
   #createContext() {
     const withEngine = async <T>(task: (engine: Engine) => Promise<T>, signal: AbortSignal): Promise<T> => {
-      await abortable(this.load(), signal);
+      const standIn = this.#standIn;
+      const loaded = this.load();
+      if (this.#engine.engine === null && standIn.engine !== null) {
+        loaded.catch(this.#ignoreTold);
+        return standIn.queue(task, signal);
+      }
+      await abortable(loaded, signal);
       return this.#engine.queue(task, signal);
     };
     const systemPrompt = () => this.systemPrompt;
@@ -545,6 +613,23 @@ export class AutoglmChat extends LitElement {
     // Failures are shown and told by an event; nobody waits for this promise.
     this.load().catch(() => {});
   };
+
+  #loadStandIn(): void {
+    if (this.#standIn.state.kind !== 'idle') return;
+    const { fallbackModel: model, backend, helperUrl } = this;
+    this.#standIn.load({ model, backend, helperUrl, contextWindow: null }).catch(() => {});
+  }
+
+  #chooseFolder = async (): Promise<void> => {
+    const chosen = await pickFolder();
+    if (chosen !== null) this.#useFolder(chosen);
+  };
+
+  /** Choosing is consent. */
+  #useFolder(chosen: Exclude<ModelLocation, string>): void {
+    this.modelFiles = chosen;
+    this.#loadQuietly();
+  }
 
   async #readFacts(): Promise<void> {
     this.facts = null;
@@ -581,6 +666,7 @@ export class AutoglmChat extends LitElement {
   #cancelLoad = (): void => {
     this.#localPrompt.close();
     this.#engine.cancel();
+    this.#standIn.unload();
   };
 
   #onHelperLinked = (): void => {
@@ -595,6 +681,8 @@ export class AutoglmChat extends LitElement {
 
   #onReady(engine: Engine): void {
     this.#backend.use(engine);
+    // An answer that is being written ends where it began.
+    void this.#standIn.settle().then(() => this.#standIn.unload());
     this.announcement = this.#words.say('readyAnnouncement');
     this.dispatchEvent(new AutoglmBackendEvent(engine.info));
     this.dispatchEvent(new AutoglmReadyEvent(engine.info));

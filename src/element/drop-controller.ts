@@ -1,15 +1,22 @@
 import type { ReactiveController, ReactiveElement } from 'lit';
+import { collectDroppedFiles } from '../engine/dropped-files.ts';
 import { hasFiles, imageFiles } from './image-files.ts';
 
-/** Takes pictures that are dropped anywhere on the element. */
+/** Takes pictures that are dropped anywhere on the element, and model folders. */
 export class DropController implements ReactiveController {
   readonly #host: ReactiveElement;
   readonly #onFiles: (files: readonly File[]) => void;
+  readonly #onFolder: (files: readonly File[]) => void;
   #isOver = false;
 
-  constructor(host: ReactiveElement, onFiles: (files: readonly File[]) => void) {
+  constructor(
+    host: ReactiveElement,
+    onFiles: (files: readonly File[]) => void,
+    onFolder: (files: readonly File[]) => void,
+  ) {
     this.#host = host;
     this.#onFiles = onFiles;
+    this.#onFolder = onFolder;
     host.addController(this);
   }
 
@@ -47,7 +54,9 @@ export class DropController implements ReactiveController {
     if (!hasFiles(event.dataTransfer)) return;
     event.preventDefault();
     this.#setOver(false);
-    this.#onFiles(imageFiles(event.dataTransfer));
+    const items = event.dataTransfer?.items;
+    if (items !== undefined && hasFolder(items)) void collectDroppedFiles(items).then(this.#onFolder);
+    else this.#onFiles(imageFiles(event.dataTransfer));
   };
 
   #setOver(isOver: boolean): void {
@@ -55,4 +64,8 @@ export class DropController implements ReactiveController {
     this.#isOver = isOver;
     this.#host.requestUpdate();
   }
+}
+
+function hasFolder(items: DataTransferItemList): boolean {
+  return [...items].some((item) => item.webkitGetAsEntry()?.isDirectory ?? false);
 }

@@ -2,6 +2,7 @@ import type { ReactiveController, ReactiveControllerHost } from 'lit';
 import { AutoglmError, toError } from '../base/errors.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
+import type { FitReport } from '../engine/fit-report.ts';
 import { abortable } from './abortable.ts';
 import { createEngineLazily } from './engine-source.ts';
 import type { CreateEngine } from './engine-source.ts';
@@ -26,6 +27,8 @@ export type EngineState =
       readonly startedAt: number;
       /** The user lets it rest; what has come is kept. */
       readonly isPaused: boolean;
+      /** Known once it is proved that the model fits. */
+      readonly plan: FitReport | null;
     }
   | { readonly kind: 'ready'; readonly engine: Engine }
   | { readonly kind: 'failed'; readonly error: AutoglmError };
@@ -113,6 +116,11 @@ export class EngineController implements ReactiveController {
     return lease.queue(() => task(lease.engine), signal);
   }
 
+  /** Resolves once no task runs or waits any more. */
+  async settle(): Promise<void> {
+    if (this.#lease !== null) await this.queue(async () => {}, new AbortController().signal);
+  }
+
   /** Ends a load that is under way; what was downloaded stays cached. */
   cancel(): void {
     const load = this.#load;
@@ -156,7 +164,7 @@ export class EngineController implements ReactiveController {
 
   async #run(settings: EngineSettings, load: LoadRun): Promise<Engine> {
     const { signal } = load;
-    this.#become({ kind: 'loading', progress: null, startedAt: Date.now(), isPaused: false });
+    this.#become({ kind: 'loading', progress: null, startedAt: Date.now(), isPaused: false, plan: null });
     try {
       checkModel(settings.model);
       const lease = await load.run((attempt) =>
@@ -188,7 +196,7 @@ export class EngineController implements ReactiveController {
 
   #report(progress: LoadProgress, signal: AbortSignal): void {
     if (signal.aborted || this.#state.kind !== 'loading') return;
-    this.#become({ ...this.#state, progress });
+    this.#become({ ...this.#state, progress, plan: progress.plan ?? this.#state.plan });
     this.#listener.onProgress(progress);
   }
 

@@ -11,6 +11,8 @@ import type { ConversationSummary } from './history-store.ts';
 import { icon } from './icons.ts';
 import type { IconName } from './icons.ts';
 import { isCancel, isSubmit } from './keyboard.ts';
+import { sidePanelStyles } from './side-panel.styles.ts';
+import { openSidePanel } from './side-panel.ts';
 import type { Localizer, StringKey } from './strings/localizer.ts';
 
 /**
@@ -20,7 +22,7 @@ import type { Localizer, StringKey } from './strings/localizer.ts';
  */
 @customElement('autoglm-history-panel')
 export class AutoglmHistoryPanel extends LitElement {
-  static override styles = [controlStyles, historyPanelStyles];
+  static override styles = [controlStyles, sidePanelStyles, historyPanelStyles];
 
   @property({ attribute: false }) summaries: readonly ConversationSummary[] = [];
   /** The conversation that is open. */
@@ -38,13 +40,7 @@ export class AutoglmHistoryPanel extends LitElement {
   show(area: DOMRect): void {
     this.wanted = '';
     this.renamedId = null;
-    const { style } = this.dialog;
-    style.setProperty('--area-top', `${Math.max(0, area.top)}px`);
-    style.setProperty('--area-left', `${Math.max(0, area.left)}px`);
-    style.setProperty('--area-right', `${Math.max(0, document.documentElement.clientWidth - area.right)}px`);
-    style.setProperty('--area-width', `${area.width}px`);
-    style.setProperty('--area-height', `${Math.min(area.bottom, innerHeight) - Math.max(0, area.top)}px`);
-    this.dialog.showModal();
+    openSidePanel(this.dialog, area);
   }
 
   close(): void {

@@ -134,6 +134,13 @@ export const loadPanelStyles = css`
     text-align: end;
   }
 
+  .facts .wide {
+    grid-column: 1 / -1;
+    display: grid;
+    gap: 4px;
+    text-align: start;
+  }
+
   .bar {
     inline-size: 100%;
     block-size: 8px;
@@ -188,6 +195,13 @@ export const loadPanelStyles = css`
   .steps .current {
     color: var(--autoglm-text);
     font-weight: 600;
+  }
+
+  .choices {
+    display: flex;
+    flex-wrap: wrap;
+    justify-content: center;
+    gap: 0 4px;
   }
 
   .failure {

@@ -2,7 +2,8 @@ import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
 import type { AutoglmError } from '../base/errors.ts';
-import type { LoadPhase, LoadProgress } from '../engine/engine.ts';
+import type { FitReport } from '../engine/fit-report.ts';
+import type { LoadPhase } from '../engine/engine.ts';
 import { controlStyles } from './controls.styles.ts';
 import { cssProperties } from './css-properties.ts';
 import { diagnose } from './diagnosis.ts';
@@ -11,10 +12,21 @@ import { HelperLinkedEvent } from './helper-linked-event.ts';
 import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
 import { icon } from './icons.ts';
-import { LoadCancelEvent, LoadRequestEvent } from './load-panel-events.ts';
+import {
+  FolderRequestEvent,
+  LoadCancelEvent,
+  LoadPauseEvent,
+  LoadRequestEvent,
+  StorageRequestEvent,
+} from './load-panel-events.ts';
 import { loadPanelStyles } from './load-panel.styles.ts';
+import { memoryBarStyles } from './memory-bar.styles.ts';
+import { partsOf, renderGivenUp, renderMemoryBar } from './memory-bar.ts';
+import { estimateMemory } from './model-facts.ts';
 import type { ModelFacts } from './model-facts.ts';
 import type { Localizer, StringKey } from './strings/localizer.ts';
+
+type LoadingState = Extract<EngineState, { readonly kind: 'loading' }>;
 
 const STEPS: readonly { readonly phase: Exclude<LoadPhase, 'ready'>; readonly label: StringKey }[] = [
   { phase: 'checking', label: 'phaseChecking' },
@@ -37,7 +49,7 @@ const LINKABLE: ReadonlySet<string> = new Set(['helper-unlinked', 'helper-unreac
  */
 @customElement('autoglm-load-panel')
 export class AutoglmLoadPanel extends LitElement {
-  static override styles = [controlStyles, loadPanelStyles];
+  static override styles = [controlStyles, memoryBarStyles, loadPanelStyles];
 
   @property({ attribute: false }) state: EngineState = { kind: 'idle' };
   @property({ attribute: false }) facts: ModelFacts | null = null;
@@ -47,6 +59,10 @@ export class AutoglmLoadPanel extends LitElement {
   @property({ attribute: false }) helperUrl = '';
   /** The browser is about to ask its user: told first, and this goes on. */
   @property({ attribute: false }) onLocalPrompt: (() => void) | null = null;
+  /** As asked for by the page; null lets the engine choose. */
+  @property({ attribute: false }) contextWindow: number | null = null;
+  /** Name of the small model that answers while this one loads; empty where none does. */
+  @property({ attribute: false }) standIn = '';
   /** A line instead of a panel: used above a conversation that is already there. */
   @property({ type: Boolean, reflect: true }) compact = false;
 
@@ -60,7 +76,7 @@ export class AutoglmLoadPanel extends LitElement {
 
   /** The time so far goes on while no progress comes. */
   protected override updated(): void {
-    const isLoading = this.state.kind === 'loading' && this.isConnected;
+    const isLoading = this.state.kind === 'loading' && !this.state.isPaused && this.isConnected;
     if (isLoading) this.#clock ??= setInterval(() => this.requestUpdate(), 1000);
     else {
       clearInterval(this.#clock);
@@ -78,7 +94,7 @@ export class AutoglmLoadPanel extends LitElement {
         return this.#renderPoster();
       case 'loading':
         if (this.onLocalPrompt !== null) return this.#renderLocalPrompt(this.onLocalPrompt);
-        return this.#renderProgress(this.state.progress, this.state.startedAt);
+        return this.#renderProgress(this.state);
       case 'failed':
         return this.#renderFailure(this.state.error);
       case 'ready':
@@ -101,12 +117,68 @@ export class AutoglmLoadPanel extends LitElement {
               <dd><bdi>${facts.name}</bdi></dd>
               <dt>${words.say('downloadSize')}</dt>
               <dd>${words.bytes(facts.byteLength)}</dd>
+              ${
+                facts.keptBytes > 0
+                  ? html`<dt>${words.say('alreadyKept')}</dt>
+                      <dd>${words.bytes(facts.keptBytes)}</dd>`
+                  : nothing
+              }
+              ${this.#renderEstimate(facts)}
             </dl>`
       }
-      ${this.#renderLoadButton('load')}`;
+      ${this.#renderLoadButton('load')} ${this.#renderChoices()}`;
   }
 
-  #renderProgress(progress: LoadProgress | null, startedAt: number): TemplateResult {
+  /** What is known without loading any of it. */
+  #renderEstimate(facts: ModelFacts): TemplateResult | typeof nothing {
+    const { words } = this;
+    const estimate = estimateMemory(facts, this.contextWindow);
+    if (estimate === null) return nothing;
+    const { contextWindow: count, weightBytes, cacheBytes } = estimate;
+    const bytes = words.bytes(weightBytes + cacheBytes);
+    return html`<dt>${words.say('memoryNeeded', { count })}</dt>
+      <dd>${words.say('aboutBytes', { bytes })}</dd>
+      <dd class="wide">
+        ${renderMemoryBar({ weightBytes, cacheBytes, workBytes: 0 }, words)}
+        <span class="memory-parts">${words.say('triedFirst')}</span>
+      </dd>`;
+  }
+
+  /** How the model fits, once that is proved. */
+  #renderPlan(plan: FitReport): TemplateResult {
+    const { words } = this;
+    return html`<dl class="facts">
+      <dt>${words.say('memoryNeeded', { count: plan.contextWindow })}</dt>
+      <dd>${words.bytes(plan.memory.totalBytes)}</dd>
+      <dd class="wide">
+        ${renderMemoryBar(partsOf(plan), words)}
+        <span class="memory-parts fits"
+          >${words.say(plan.proof === 'planned' ? 'fitsPlanned' : 'fitsTried')}</span
+        >
+        ${renderGivenUp(plan, words)}
+      </dd>
+    </dl>`;
+  }
+
+  /** What else there is to do before a load; not in the line above a conversation. */
+  #renderChoices(): TemplateResult | typeof nothing {
+    if (this.compact) return nothing;
+    const { words } = this;
+    return html`<div class="choices">
+      <button type="button" class="button quiet" @click=${() => this.dispatchEvent(new FolderRequestEvent())}>
+        ${words.say('chooseFolder')}
+      </button>
+      <button
+        type="button"
+        class="button quiet"
+        @click=${() => this.dispatchEvent(new StorageRequestEvent())}
+      >
+        ${words.say('manageModels')}
+      </button>
+    </div>`;
+  }
+
+  #renderProgress({ progress, startedAt, isPaused, plan }: LoadingState): TemplateResult {
     const { words } = this;
     const { phase = 'checking', loadedBytes = 0, totalBytes = 0, bytesPerSecond = 0 } = progress ?? {};
     const share = totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
@@ -118,7 +190,7 @@ export class AutoglmLoadPanel extends LitElement {
     const label = STEPS.find((step) => step.phase === phase)?.label ?? 'phaseCompiling';
     return html`<h2 class="figures">${title}</h2>
       <div
-        class="bar ${share === null ? 'unknown' : ''}"
+        class="bar ${share === null && !isPaused ? 'unknown' : ''}"
         part="progress"
         role="progressbar"
         aria-label=${words.say(label)}
@@ -128,11 +200,28 @@ export class AutoglmLoadPanel extends LitElement {
       >
         <div ${cssProperties({ 'inline-size': `${(share ?? 0) * 100}%` })}></div>
       </div>
-      <p class="lead figures">${this.#speedLine(loadedBytes, totalBytes, bytesPerSecond, startedAt)}</p>
-      ${this.#renderSteps(phase)}
-      <button type="button" class="button quiet" @click=${() => this.dispatchEvent(new LoadCancelEvent())}>
-        ${words.say('cancel')}
-      </button>`;
+      <p class="lead figures">
+        ${isPaused ? words.say('paused') : this.#speedLine(loadedBytes, totalBytes, bytesPerSecond, startedAt)}
+        ${phase === 'downloading' ? html`<span class="note">· ${words.say('resumesAfterBreak')}</span>` : nothing}
+      </p>
+      ${this.standIn === '' ? nothing : html`<p class="lead">${words.say('meanwhile', { name: this.standIn })}</p>`}
+      ${this.#renderSteps(phase)} ${plan === null || this.compact ? nothing : this.#renderPlan(plan)}
+      <div class="choices">
+        ${
+          phase === 'downloading' || isPaused
+            ? html`<button
+                type="button"
+                class="button quiet"
+                @click=${() => this.dispatchEvent(new LoadPauseEvent(!isPaused))}
+              >
+                ${words.say(isPaused ? 'resume' : 'pause')}
+              </button>`
+            : nothing
+        }
+        <button type="button" class="button quiet" @click=${() => this.dispatchEvent(new LoadCancelEvent())}>
+          ${words.say('cancel')}
+        </button>
+      </div>`;
   }
 
   #speedLine(loadedBytes: number, totalBytes: number, bytesPerSecond: number, startedAt: number): string {
@@ -178,7 +267,8 @@ export class AutoglmLoadPanel extends LitElement {
             ></autoglm-helper-link>`
           : nothing
       }
-      ${this.#renderLoadButton('retry')}`;
+      ${this.#renderLoadButton('retry')}
+      ${error.code === 'quota-exceeded' || error.code === 'storage-unavailable' ? this.#renderChoices() : nothing}`;
   }
 
   #renderLocalPrompt(goOn: () => void): TemplateResult {
