@@ -94,6 +94,16 @@ export interface ProfilingRecorder extends Recorder {
   submitAndMeasure(): Promise<DispatchTime[]>;
 }
 
+/** A way for many large writes, such as a model's weights. */
+export interface Uploads {
+  /** As `Device.write`; `data` may be reused when the promise has resolved, which waits while too much is under way. */
+  write(buffer: DeviceBuffer, byteOffset: number, data: ArrayBufferView<ArrayBuffer>): Promise<void>;
+  /** Resolves when everything is in its buffer. */
+  finish(): Promise<void>;
+  /** Frees what the way itself takes. */
+  destroy(): void;
+}
+
 export interface Device {
   readonly capabilities: Capabilities;
   /** Bytes of all live buffers. */
@@ -108,6 +118,8 @@ export interface Device {
   createBindingSet(program: Program, ranges: Readonly<Record<string, BufferRange>>): BindingSet;
   /** Queues a write; `data` may be reused at once. Offset and length are multiples of 4. */
   write(buffer: DeviceBuffer, byteOffset: number, data: ArrayBufferView<ArrayBuffer>): void;
+  /** Opens a faster way for large writes; a device without one takes `write`. Only one is open at a time. */
+  openUploads?(): Uploads;
   /** Copies a range back. It sees all work submitted before the call. */
   read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<ArrayBuffer>;
   createRecorder(label: string): Recorder;

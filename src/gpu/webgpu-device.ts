@@ -10,8 +10,10 @@ import type {
   Program,
   ProgramDescriptor,
   Recorder,
+  Uploads,
 } from './device.ts';
 import { composeShader, formatCompilerMessage, programLabel, reflectBindings } from './shader-source.ts';
+import { UploadRing } from './upload-ring.ts';
 import { WebGpuProfilingRecorder, WebGpuRecorder } from './webgpu-recorder.ts';
 import { bufferHandle, WebGpuBuffer, type WebGpuBindingSet, type WebGpuProgram } from './webgpu-resources.ts';
 
@@ -108,6 +110,11 @@ export class WebGpuDevice implements Device {
       data.byteOffset,
       data.byteLength,
     );
+  }
+
+  openUploads(): Uploads {
+    this.#requireAlive();
+    return new UploadRing(this.handle, { explain: (cause) => this.#explainFailure('upload weights', cause) });
   }
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<ArrayBuffer> {

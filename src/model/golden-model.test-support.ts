@@ -50,7 +50,7 @@ export async function loadGoldenModel(
     cacheFormat: format === 'q0f32' ? 'f32' : 'f16',
     ...request,
     streamTensors: async (write) => {
-      for (const { name: tensorName, bytes } of tensors.values()) write(tensorName, 0, bytes);
+      for (const { name: tensorName, bytes } of tensors.values()) await write(tensorName, 0, bytes);
     },
   });
 }

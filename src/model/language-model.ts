@@ -1,5 +1,6 @@
 import { toError } from '../base/errors.ts';
 import type { Device } from '../gpu/device.ts';
+import { openUploads } from '../gpu/uploads.ts';
 import { BufferTable } from './buffer-table.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 import type { ModelConfig } from './config.ts';
@@ -118,6 +119,12 @@ async function writeWeights(
   streamTensors: StreamTensors | 'random',
 ): Promise<void> {
   if (streamTensors === 'random') return fillWithRandomWeights(device, buffers, layout);
-  const upload = new WeightUpload(device, buffers, layout);
-  await streamTensors((name, byteOffset, bytes) => upload.write(name, byteOffset, bytes));
+  const uploads = openUploads(device);
+  try {
+    const upload = new WeightUpload(uploads, buffers, layout);
+    await streamTensors((name, byteOffset, bytes) => upload.write(name, byteOffset, bytes));
+    await uploads.finish();
+  } finally {
+    uploads.destroy();
+  }
 }

@@ -2,6 +2,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { widenFloat16 } from '../base/float16.ts';
 import { product } from '../base/maths.ts';
+import type { Uploads } from '../gpu/device.ts';
+import { openUploads } from '../gpu/uploads.ts';
 import { randomGenerator, useDevice } from '../kernels/parity.test-support.ts';
 import { BufferTable } from './buffer-table.ts';
 import type { ModelConfig } from './config.ts';
@@ -19,7 +21,11 @@ const LIMITS = { maxBufferBytes: 49152, maxBindingBytes: 24576, bindingAlignment
 describe('WeightUpload', () => {
   const device = useDevice();
   let buffers: BufferTable | undefined;
-  afterEach(() => buffers?.destroy());
+  let uploads: Uploads | undefined;
+  afterEach(() => {
+    uploads?.destroy();
+    buffers?.destroy();
+  });
 
   /** Random finite f16 pairs: valid contents for every dtype. */
   function createContents(tensor: StoredTensor, seed: number): Uint8Array<ArrayBuffer> {
@@ -36,7 +42,8 @@ describe('WeightUpload', () => {
     buffers = table;
     for (const [name, byteLength] of layout.buffers)
       await table.ensure(name, { byteLength, usage: 'storage' });
-    return { layout, table, upload: new WeightUpload(device(), table, layout) };
+    uploads = openUploads(device());
+    return { layout, table, uploads, upload: new WeightUpload(uploads, table, layout) };
   }
 
   async function expectUploaded(
@@ -77,10 +84,11 @@ describe('WeightUpload', () => {
           const to = Math.min(bytes.byteLength, from + 4 * (1 + Math.floor(next() * 900)));
           const shifted = new Uint8Array(to - from + 1);
           shifted.set(bytes.subarray(from, to), 1);
-          upload.write(name, from, shifted.subarray(1));
+          await upload.write(name, from, shifted.subarray(1));
           from = to;
         }
       }
+      await uploads!.finish();
       await expectUploaded(layout, table, contents);
       const total = [...layout.placements.values()]
         .flat()
@@ -93,7 +101,7 @@ describe('WeightUpload', () => {
     const config = await readGoldenConfig('glm4v-a');
     const arrays = expectedTensors(config).flatMap((tensor) => storedArrays(tensor, 'f16'));
     const { upload } = await prepare(config, new Map(arrays.map((array) => [array.name, array])));
-    expect(() => upload.write('nothing', 0, new Uint8Array(4))).toThrow('"nothing"');
+    await expect(upload.write('nothing', 0, new Uint8Array(4))).rejects.toThrow('"nothing"');
   });
 });
 

@@ -1,19 +1,19 @@
 import { assert } from '../base/assert.ts';
 import { widenFloat16 } from '../base/float16.ts';
 import { roundUp } from '../base/maths.ts';
-import type { Device } from '../gpu/device.ts';
+import type { Uploads } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { Placement, WeightLayout } from './weight-layout.ts';
 
 /** Writes pieces of stored tensors to the weight buffers that a layout planned. */
 export class WeightUpload {
-  readonly #device: Device;
+  readonly #uploads: Uploads;
   readonly #buffers: BufferTable;
   readonly #layout: WeightLayout;
   #writtenBytes = 0;
 
-  constructor(device: Device, buffers: BufferTable, layout: WeightLayout) {
-    this.#device = device;
+  constructor(uploads: Uploads, buffers: BufferTable, layout: WeightLayout) {
+    this.#uploads = uploads;
     this.#buffers = buffers;
     this.#layout = layout;
   }
@@ -23,14 +23,14 @@ export class WeightUpload {
     return this.#writtenBytes;
   }
 
-  /** Writes `bytes` of the tensor from `byteOffset` on; both are multiples of 4. */
-  write(tensorName: string, byteOffset: number, bytes: Uint8Array): void {
+  /** Writes `bytes` of the tensor from `byteOffset` on; both are multiples of 4. Resolves when they may be reused. */
+  async write(tensorName: string, byteOffset: number, bytes: Uint8Array): Promise<void> {
     const placements = this.#layout.placements.get(tensorName);
     assert(placements, `the layout has no place for tensor "${tensorName}"`);
-    for (const placement of placements) this.#writeOverlap(placement, byteOffset, bytes);
+    for (const placement of placements) await this.#writeOverlap(placement, byteOffset, bytes);
   }
 
-  #writeOverlap(placement: Placement, byteOffset: number, bytes: Uint8Array): void {
+  async #writeOverlap(placement: Placement, byteOffset: number, bytes: Uint8Array): Promise<void> {
     const from = Math.max(byteOffset, placement.tensorOffset);
     const to = Math.min(byteOffset + bytes.byteLength, placement.tensorOffset + placement.byteLength);
     if (from >= to) return;
@@ -38,7 +38,7 @@ export class WeightUpload {
     const offset = from - placement.tensorOffset;
     const data = placement.isWidened ? widen(piece) : toWords(piece);
     const bufferOffset = placement.bufferOffset + (placement.isWidened ? offset * 2 : offset);
-    this.#device.write(this.#buffers.get(placement.buffer), bufferOffset, data);
+    await this.#uploads.write(this.#buffers.get(placement.buffer), bufferOffset, data);
     this.#writtenBytes += data.byteLength;
   }
 }
