@@ -129,7 +129,7 @@ describe('autoglm serve', () => {
       ],
     });
     expect(answer.usage?.prompt_tokens).toBeGreaterThan(60);
-    expect(answer.choices[0]?.message.content).toContain('do(action="Tap"');
+    expect(answer.choices[0]?.message.content).toContain('do(action=');
   });
 
   it('stops when the client aborts, and answers the next request', async () => {
