@@ -23,7 +23,19 @@ class Serving implements AsyncDisposable {
   readonly ended: Promise<number | null>;
 
   constructor(program: string, env: NodeJS.ProcessEnv) {
-    const args = [program, 'serve', '--model', EMBEDDED_MODEL, '--port', '0', '--json', '--context', '2048'];
+    const args = [
+      program,
+      'serve',
+      '--model',
+      EMBEDDED_MODEL,
+      '--port',
+      '0',
+      '--json',
+      '--context',
+      '2048',
+      '--parallel',
+      '2',
+    ];
     this.process = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
     createInterface({ input: this.process.stdout! }).on('line', (line) => {
       this.#events.push(JSON.parse(line) as ServeEvent);

@@ -138,7 +138,7 @@ async function openModel(
     backend: device,
     contextWindow,
     cacheFormat,
-    slots: parallel,
+    slots: parallel ?? DEFAULT_LIMITS.running,
     signal: AbortSignal.any([signal, loadSignal]),
     onProgress,
   });
