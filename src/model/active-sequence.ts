@@ -1,4 +1,5 @@
 import type { KvSlot } from './kv-slots.ts';
+import type { PromptLookup } from './prompt-lookup.ts';
 import type { ImageRun, Sequence } from './text-model.ts';
 import type { TokenConstraint } from './token-constraint.ts';
 import type { SampledToken, SamplerState } from './token-sampler.ts';
@@ -62,6 +63,8 @@ export interface SequenceSummary {
   readonly steps: number;
   /** Sequences of an average step of those. */
   readonly meanColumns: number;
+  /** Tokens of the answer that a step gave beyond its first one, because they had been guessed. */
+  readonly guessedTokens: number;
 }
 
 /**
@@ -97,6 +100,13 @@ export class ActiveSequence {
   chunkCount = 0;
   stepCount = 0;
   columnCount = 0;
+  guessedCount = 0;
+  /** Its own past, to guess from; undefined where guesses are of no use to it. */
+  lookup: PromptLookup | undefined;
+  /** A step with guesses is under way: how many tokens it gives is not known. */
+  isGuessing = false;
+  /** Fires when it ends; for what is done before its prompt is computed. */
+  readonly stop = new AbortController();
   /** Resolves when the sequence has left the scheduler and nothing of it is on the device. */
   readonly gone: Promise<void>;
   readonly #unread: SampledToken[] = [];
@@ -131,20 +141,32 @@ export class ActiveSequence {
 
   /** True when a decode step may take it in. */
   get canStep(): boolean {
-    if (this.state !== 'running' || this.issued >= this.limit) return false;
+    if (this.state !== 'running' || this.isGuessing || this.issued >= this.limit) return false;
     // A mask is known only when the last token is.
     if (this.request.constraint && this.inFlight > 0) return false;
     return this.#unread.length + this.inFlight < MAX_UNREAD;
   }
 
+  /** True when its next step may try so many tokens at once. */
+  hasRoomFor(tokenCount: number): boolean {
+    return (
+      this.canStep && this.issued + tokenCount <= this.limit && this.#unread.length + tokenCount < MAX_UNREAD
+    );
+  }
+
+  get lastId(): number | undefined {
+    return this.#lastId;
+  }
+
   get summary(): SequenceSummary {
-    const { times, cachedCount, chunkCount, stepCount, columnCount } = this;
+    const { times, cachedCount, chunkCount, stepCount, columnCount, guessedCount } = this;
     return {
       times: { ...times },
       cachedTokens: cachedCount,
       prefillChunks: chunkCount,
       steps: stepCount,
       meanColumns: stepCount === 0 ? 0 : columnCount / stepCount,
+      guessedTokens: guessedCount,
     };
   }
 
@@ -169,6 +191,7 @@ export class ActiveSequence {
     // The step that computed this token had taken in all earlier ones.
     if (this.#lastId !== undefined) this.slot?.keys.push(this.#lastId);
     this.#lastId = token.id;
+    this.lookup?.push(token.id);
     try {
       this.request.constraint?.accept(token.id);
     } catch (error) {
@@ -185,6 +208,7 @@ export class ActiveSequence {
     if (this.isEnded) return;
     this.state = 'ended';
     this.times.endedAt = performance.now();
+    this.stop.abort();
     this.#wakeReader?.();
   }
 

@@ -19,17 +19,25 @@ export class DecodeColumns {
   /** Records what puts the rows of these slots into the first columns, in order. Costs nothing where they are there. */
   recordArrangement(recorder: Recorder, slots: readonly number[]): void {
     if (slots.every((slot, column) => this.#slots[column] === slot)) return;
+    this.recordSave(recorder);
+    const rows = this.#buffers.get(TEXT_BUFFERS.decodeRows);
+    const waiting = this.#buffers.get(TEXT_BUFFERS.slotRows);
+    slots.forEach((slot, column) =>
+      recorder.copy(waiting, slot * ROW_BYTES, rows, column * ROW_BYTES, ROW_BYTES),
+    );
+    // Columns behind them were saved, and are loaded anew when they are asked for.
+    this.#slots = [...slots];
+  }
+
+  /** Records what frees all columns for other rows. */
+  recordSave(recorder: Recorder): void {
     const rows = this.#buffers.get(TEXT_BUFFERS.decodeRows);
     const waiting = this.#buffers.get(TEXT_BUFFERS.slotRows);
     this.#slots.forEach((slot, column) => {
       if (slot === undefined) return;
       recorder.copy(rows, column * ROW_BYTES, waiting, slot * ROW_BYTES, ROW_BYTES);
     });
-    slots.forEach((slot, column) =>
-      recorder.copy(waiting, slot * ROW_BYTES, rows, column * ROW_BYTES, ROW_BYTES),
-    );
-    // Columns behind them were saved, and are loaded anew when they are asked for.
-    this.#slots = [...slots];
+    this.#slots = [];
   }
 
   /** Records what takes the row of `firstRow` over as the slot's. */

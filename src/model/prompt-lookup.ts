@@ -1,5 +1,7 @@
 /** Tokens that must agree before what followed them is guessed to follow again. */
 const MATCHED = 3;
+/** Three ids below it fit into one number exactly. */
+const ID_LIMIT = 208_063;
 
 /**
  * Guesses the next tokens of a text from its own past: what followed the last time that its last tokens came. Costs
@@ -8,7 +10,7 @@ const MATCHED = 3;
 export class PromptLookup {
   readonly #ids: number[] = [];
   /** Where a run of `MATCHED` tokens last ended, by the run; the run at the very end is not in it yet. */
-  readonly #ends = new Map<string, number>();
+  readonly #ends = new Map<number, number>();
 
   constructor(ids: Iterable<number>) {
     for (const id of ids) this.push(id);
@@ -29,7 +31,9 @@ export class PromptLookup {
     return Array.from({ length: count }, (_, index) => this.#ids[end + (index % period)]);
   }
 
-  #lastRun(): string {
-    return this.#ids.slice(-MATCHED).join();
+  /** The last run in one number; for larger ids two runs may have the same, and a guess is wrong. */
+  #lastRun(): number {
+    const end = this.#ids.length;
+    return (this.#ids[end - 3] * ID_LIMIT + this.#ids[end - 2]) * ID_LIMIT + this.#ids[end - 1];
   }
 }

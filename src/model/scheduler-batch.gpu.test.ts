@@ -28,6 +28,13 @@ describe('a decode step of several columns', () => {
         for (const row of rows) alone.push(...(await decodeLogits(model, [row])));
         const together = await decodeLogits(model, rows);
         together.forEach((bits, column) => expect(bits).toEqual(alone[column]));
+        // Successive tokens of one sequence: each sees the keys of those before it.
+        const tokens = [5, 6, 7].map((token, ahead) => ({ ids: rows[1].ids, slot: 1, token, ahead }));
+        const inOrder: Uint32Array[] = [];
+        for (const row of tokens) inOrder.push(...(await decodeLogits(model, [row])));
+        await model.text.prefill({ ...textRequest(rows[1].ids), images: [] }, { slot: 1, cachedCount: 0 });
+        const atOnce = await decodeLogits(model, tokens);
+        atOnce.forEach((bits, column) => expect(bits).toEqual(inOrder[column]));
       } finally {
         model.destroy();
       }
@@ -38,14 +45,19 @@ describe('a decode step of several columns', () => {
 /** Bits of the logits after one more token of each sequence. */
 async function decodeLogits(
   model: LanguageModel,
-  rows: readonly { readonly ids: readonly number[]; readonly slot: number }[],
+  rows: readonly {
+    readonly ids: readonly number[];
+    readonly slot: number;
+    readonly token?: number;
+    readonly ahead?: number;
+  }[],
 ): Promise<Uint32Array[]> {
   const { text, device, config } = model;
   const record = await text.prepareDecode(rows.length);
-  rows.forEach(({ ids, slot }, column) => {
-    const place = ids.length;
+  rows.forEach(({ ids, slot, token = 100 + slot, ahead = 0 }, column) => {
+    const place = ids.length + ahead;
     const position = [place, place, place] as const;
-    text.writeDecodeRow(column, { position, token: 100 + slot, cacheIndex: place, slot, generated: 0 });
+    text.writeDecodeRow(column, { position, token, cacheIndex: place, slot, generated: 0 });
   });
   const recorder = device.createRecorder('decode');
   record(recorder);
@@ -370,5 +382,74 @@ describe('Scheduler, many sequences', () => {
     await expect(faulty).rejects.toThrow('no mask');
     expect(await others).toEqual(alone.slice(1));
     expect(await generateIds(scheduler, list[0])).toEqual(alone[0]);
+  });
+
+  describe('guessing', () => {
+    const createGuessing = (stepsInFlight: number): Promise<Scheduler> =>
+      Scheduler.create(model, { stepsInFlight, speculation: 'on' });
+    const PATTERN = randomIds(7, 70);
+    const REPEATING = [...PATTERN, ...PATTERN, ...PATTERN, ...PATTERN.slice(0, 3)];
+    const CASES: readonly (readonly [string, SamplingRequest])[] = [
+      ['greedy', { temperature: 0 }],
+      ['seeded', { temperature: 0.7, seed: 5 }],
+      ['seeded and truncated', { temperature: 1, top_k: 3, top_p: 0.9, seed: 6 }],
+    ];
+
+    for (const [name, sampling] of CASES) {
+      it(`gives the very tokens of plain steps, ${name}, in fewer steps`, async () => {
+        let guessed = 0;
+        const onEnd = ({ guessedTokens, steps }: SequenceSummary): void => {
+          expect(steps).toBe(59 - guessedTokens);
+          guessed += guessedTokens;
+        };
+        const list = [REPEATING, PROMPTS[0]].map((ids) =>
+          textRequest(ids, sampling, { maxTokens: 60, onEnd }),
+        );
+        const plain = await runAlone(list.map((request) => ({ ...request, onEnd: undefined })));
+        for (const stepsInFlight of [1, 4]) {
+          const scheduler = await createGuessing(stepsInFlight);
+          // Steps with guesses compile while the first one runs.
+          for (let round = 0; round < 2; round++) {
+            for (const [index, request] of list.entries()) {
+              expect(await generateIds(scheduler, request)).toEqual(plain[index]);
+            }
+          }
+        }
+        if (name === 'greedy') expect(guessed).toBeGreaterThan(5);
+      });
+    }
+
+    it('ends at the limit and at a stop token, as plain steps do', async () => {
+      const scheduler = await createGuessing(4);
+      const [plain] = await runAlone([textRequest(REPEATING, undefined, { maxTokens: 60 })]);
+      for (const maxTokens of [1, 2, 17, 33]) {
+        const ids = await generateIds(scheduler, textRequest(REPEATING, undefined, { maxTokens }));
+        expect(ids).toEqual(plain.slice(0, maxTokens));
+      }
+      const stop = plain[20];
+      const request = textRequest(REPEATING, undefined, { maxTokens: 60, stopIds: new Set([stop]) });
+      expect(await generateIds(scheduler, request)).toEqual(plain.slice(0, plain.indexOf(stop) + 1));
+      const full = { maxTokens: 1000, stopIds: undefined };
+      const whole = await generateIds(scheduler, textRequest(REPEATING, undefined, full));
+      expect(whole).toEqual((await runAlone([textRequest(REPEATING, undefined, full)]))[0]);
+    });
+
+    it('makes room for a sequence that joins, and begins again when it is alone', async () => {
+      const first = textRequest(REPEATING, undefined, { maxTokens: 80 });
+      const second = textRequest(PROMPTS[1], SEEDED, { maxTokens: 10 });
+      const alone = await runAlone([first, second]);
+      const scheduler = await createGuessing(4);
+      const ids: number[] = [];
+      let joined: Promise<number[]> | undefined;
+      let guessed = 0;
+      const onEnd = ({ guessedTokens }: SequenceSummary): void => void (guessed = guessedTokens);
+      for await (const { id } of scheduler.generate({ ...first, onEnd })) {
+        ids.push(id);
+        if (ids.length === 10) joined = generateIds(scheduler, second);
+      }
+      expect(await joined).toEqual(alone[1]);
+      expect(ids).toEqual(alone[0]);
+      expect(guessed).toBeGreaterThan(0);
+    });
   });
 });

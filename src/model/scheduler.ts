@@ -4,15 +4,19 @@ import { DecodeColumns } from './decode-columns.ts';
 import { countCommon, KvSlots, type KvSlot } from './kv-slots.ts';
 import type { LanguageModel } from './language-model.ts';
 import type { RankedToken } from './ranked-token.ts';
-import { encodeRows } from './step.ts';
-import { StepPlans } from './step-plans.ts';
-import { MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import { PromptLookup } from './prompt-lookup.ts';
+import { Speculation, type SpeculationMode } from './speculation.ts';
+import { encodeRows, ROW_BYTES, type Row } from './step.ts';
+import { StepPlans, type StepPlan } from './step-plans.ts';
+import { MAX_COLUMNS, MAX_GUESS_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import type { SampledResults, SampledToken } from './token-sampler.ts';
 
 /** How a scheduler runs. */
 export interface SchedulerOptions {
   /** Decode steps that are submitted before the first one's tokens are read. */
   readonly stepsInFlight: number;
+  /** Whether a lone sequence guesses its next tokens from its own past; default `off`. */
+  readonly speculation?: SpeculationMode | undefined;
 }
 
 /** Decode steps between two prefill chunks while both have work: running answers slow down, but never stop. */
@@ -26,6 +30,17 @@ interface Unit {
   readonly isChunk: boolean;
   readonly done: Promise<SampledResults | undefined>;
   readonly deliveries: readonly Delivery[];
+  readonly guess?: Guess;
+}
+
+/** A step whose columns are the next token of a sequence and guesses of those after it. */
+interface Guess {
+  readonly sequence: ActiveSequence;
+  readonly slot: number;
+  /** Index of the answer's token that the first column gives. */
+  readonly first: number;
+  readonly ids: readonly number[];
+  readonly startedAt: number;
 }
 
 /** A sequence's part in a unit: a token of its answer, or a chunk of its prompt (index undefined). */
@@ -66,6 +81,11 @@ export class Scheduler {
   #wake: (() => void) | undefined;
   #stepsSinceChunk = STEPS_PER_CHUNK;
   #turn = 0;
+  readonly #speculation: Speculation;
+  /** A step with guesses was decided on, and what is in flight must end first. */
+  #isHolding = false;
+  /** When the last plain step of one sequence ended; undefined when something else came after it. */
+  #lastStepAt: number | undefined;
 
   constructor(
     model: LanguageModel,
@@ -77,6 +97,7 @@ export class Scheduler {
     this.#columns = new DecodeColumns(model.buffers);
     this.#plans = new StepPlans(model, () => this.#wakeUp());
     this.#recordFirstSample = parts.recordFirstSample;
+    this.#speculation = new Speculation(parts.speculation ?? 'off');
   }
 
   /** Compiles what one sequence needs. */
@@ -176,6 +197,7 @@ export class Scheduler {
 
   async #sleep(): Promise<void> {
     if (this.#isAwake) return;
+    this.#lastStepAt = undefined;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
@@ -289,16 +311,18 @@ export class Scheduler {
   }
 
   async #prepare(sequence: ActiveSequence): Promise<void> {
-    const { encodeImages, topCount, signal } = sequence.request;
+    const { encodeImages, topCount } = sequence.request;
+    sequence.inFlight++;
     try {
       await this.#plans.prepare(1, topCount);
-      const images = await encodeImages?.(sequence.cachedCount, signal ?? new AbortController().signal);
+      const images = await encodeImages?.(sequence.cachedCount, sequence.stop.signal);
       if (sequence.isEnded) images?.release();
       else sequence.images = images;
       this.#markPrepared(sequence);
     } catch (error) {
       sequence.fail(error);
     }
+    sequence.inFlight--;
     this.#wakeUp();
   }
 
@@ -326,7 +350,10 @@ export class Scheduler {
     const stepsInFlight = this.#inFlight.length - chunksInFlight;
     if (running.length === 0 || stepsInFlight >= most) return false;
     if (prefilling.length > 0 && !isStepsTurn) return false;
-    await this.#issueStep(running);
+    const guesses = this.#chooseGuesses(running[0]);
+    if (!guesses) await this.#issueStep(running);
+    else if (this.#inFlight.length > 0) return false;
+    else this.#issueGuess(running[0], guesses);
     return true;
   }
 
@@ -388,8 +415,14 @@ export class Scheduler {
     recorder.submit();
     sequence.state = 'running';
     sequence.issued = 1;
+    if (this.#canGuess(sequence)) sequence.lookup = new PromptLookup(Array.from(tokenIds));
     const top = topCount > 0 ? ranker.readStep(slot, 0, rankedCount) : undefined;
     return { sequence, slot, index: 0, top };
+  }
+
+  #canGuess({ request: { constraint, topCount, sampler } }: ActiveSequence): boolean {
+    // Counts for penalties would take wrong guesses in.
+    return this.#speculation.mode !== 'off' && !constraint && topCount === 0 && !sampler.counts;
   }
 
   /** Lets the sequences with the same prompt begin from the logits that the leader has just computed. */
@@ -450,6 +483,76 @@ export class Scheduler {
     this.#push({ isChunk: false, done: sampler.readResults(), deliveries });
   }
 
+  /** What to try beyond the next token of a sequence that runs alone; undefined for a plain step. */
+  #chooseGuesses(sequence: ActiveSequence): readonly number[] | undefined {
+    const wasHolding = this.#isHolding;
+    this.#isHolding = false;
+    if (!sequence.lookup || this.#active.length > 1 || !sequence.hasRoomFor(MAX_GUESS_COLUMNS))
+      return undefined;
+    const ids = sequence.lookup.guess(MAX_GUESS_COLUMNS - 1);
+    if (!ids) return undefined;
+    if (!this.#plans.get(MAX_GUESS_COLUMNS, 0)) {
+      // Compiled in the background; a later guess finds it.
+      this.#plans.widest(MAX_GUESS_COLUMNS, 0);
+      return undefined;
+    }
+    if (!wasHolding && !this.#speculation.shouldGuess()) return undefined;
+    this.#isHolding = true;
+    return ids;
+  }
+
+  /**
+   * Submits a step whose columns are a sequence's next token and guesses after it, at successive places of its slot.
+   * Each layer writes the keys of all columns before any column attends, and a column sees the places up to its own,
+   * so a column computes what a plain step would if the guesses before it are right.
+   */
+  #issueGuess(sequence: ActiveSequence, ids: readonly number[]): void {
+    const { device, text, sampler } = this.#model;
+    const slot = (sequence.slot as KvSlot).index;
+    const plan = this.#plans.get(MAX_GUESS_COLUMNS, 0) as StepPlan;
+    this.#isHolding = false;
+    this.#stepsSinceChunk++;
+    this.#columns.forget(slot);
+    const saving = device.createRecorder('save rows');
+    this.#columns.recordSave(saving);
+    saving.submit();
+    const tokens = [sequence.lastId as number, ...ids];
+    const rows = tokens.map((token, ahead) => toRow(sequence, slot, { token, ahead }));
+    device.write(text.decodeRows, 0, encodeRows(rows));
+    const recorder = device.createRecorder(`guess x${plan.columns}`);
+    plan.decode(recorder);
+    plan.sample(recorder);
+    recorder.submit();
+    sequence.isGuessing = true;
+    sequence.stepCount++;
+    sequence.columnCount++;
+    const guess = { sequence, slot, first: sequence.issued, ids, startedAt: performance.now() };
+    this.#push({ isChunk: false, done: sampler.readResults(), deliveries: [], guess });
+  }
+
+  /** Hands out the tokens of a step with guesses: up to the first one that was guessed wrong, and that one's correction. */
+  #settleGuess({ sequence, slot, first, ids, startedAt }: Guess, results: SampledResults): void {
+    sequence.isGuessing = false;
+    let count = 0;
+    try {
+      do {
+        const token = results.token(slot, first + count);
+        sequence.deliver(token, first + count);
+        if (token.id !== ids[count++]) break;
+      } while (count <= ids.length && !sequence.isEnded);
+    } catch (error) {
+      sequence.fail(error);
+    }
+    sequence.issued += count;
+    sequence.guessedCount += Math.max(0, count - 1);
+    this.#speculation.noteGuess(performance.now() - startedAt, count);
+    if (sequence.isEnded || sequence.lastId === undefined) return;
+    // Places of wrong guesses are written again by the steps that reach them.
+    const row = toRow(sequence, slot, { token: sequence.lastId, ahead: 0 });
+    const waiting = this.#model.buffers.get(TEXT_BUFFERS.slotRows);
+    this.#model.device.write(waiting, slot * ROW_BYTES, encodeRows([row]));
+  }
+
   /** Puts the mask of a sequence's next token where the sampler reads it. What the constraint throws ends the sequence. */
   async #writeMask(sequence: ActiveSequence): Promise<void> {
     const { constraint } = sequence.request;
@@ -470,12 +573,25 @@ export class Scheduler {
       sequence.inFlight++;
       top?.catch(() => {});
     }
+    if (unit.guess) unit.guess.sequence.inFlight++;
     this.#inFlight.push(unit);
   }
 
+  /** Times steps that follow each other, while one sequence runs. */
+  #noteStep(isPlain: boolean): void {
+    const now = performance.now();
+    if (isPlain && this.#lastStepAt !== undefined) this.#speculation.noteStep(now - this.#lastStepAt);
+    this.#lastStepAt = isPlain ? now : undefined;
+  }
+
   /** Waits for a unit and hands its tokens out. */
-  async #settle({ isChunk, done, deliveries }: Unit): Promise<void> {
+  async #settle({ isChunk, done, deliveries, guess }: Unit): Promise<void> {
     const results = await done;
+    if (guess && results) {
+      guess.sequence.inFlight--;
+      this.#settleGuess(guess, results);
+    }
+    this.#noteStep(!isChunk && deliveries.length === 1);
     for (const { sequence, slot, index, top } of deliveries) {
       sequence.inFlight--;
       if (isChunk) sequence.times.prefilledAt = performance.now();
@@ -493,6 +609,17 @@ export class Scheduler {
       }
     }
   }
+}
+
+/** The row from which a sequence's next step starts, or one so many tokens ahead of it. */
+function toRow(
+  { request, issued }: ActiveSequence,
+  slot: number,
+  { token, ahead }: { readonly token: number; readonly ahead: number },
+): Row {
+  const cacheIndex = request.tokenIds.length - 1 + issued + ahead;
+  const place = cacheIndex + request.ropeDelta;
+  return { position: [place, place, place], token, cacheIndex, slot, generated: issued + ahead };
 }
 
 /** All, or the ones whose last turn is longest ago. */
