@@ -32,6 +32,16 @@ export interface EngineOptions {
    * packed only where the model would not fit otherwise. Default `auto`.
    */
   readonly visionFormat?: 'auto' | 'stored' | 'q4' | undefined;
+  /**
+   * Conversations that the KV cache holds side by side, and answers that are given together, up to 8; further requests
+   * wait. Each takes a context's worth of memory. Default: 1 to 4, as many as take at most 512 MiB.
+   */
+  readonly slots?: number | undefined;
+  /**
+   * Whether a lone answer guesses its next tokens from prompt and answer, and checks several at once: the tokens are
+   * the same. `auto` does where it measures faster, and is the default on a GPU; a software adapter gains nothing.
+   */
+  readonly speculation?: 'auto' | 'on' | 'off' | undefined;
   /** Bytes that the model may take on the GPU; default: as much as there is. */
   readonly memoryBudget?: number | undefined;
   /** True asks the network whether a model that is kept has changed; the model loads from the cache if it has not. */

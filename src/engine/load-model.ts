@@ -3,6 +3,8 @@ import { describeAdapter } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
 import { smartResize } from '../image/smart-resize.ts';
 import type { CacheFormat } from '../kernels/kernel.ts';
+import type { TextConfig } from '../model/config.ts';
+import { cacheBytesPerToken } from '../model/key-value-cache.ts';
 import { LanguageModel, type StreamTensors } from '../model/language-model.ts';
 import type { FitRequest } from '../model/model-fit.ts';
 import { narrowStream } from '../model/narrow-vision.ts';
@@ -20,7 +22,6 @@ export interface FitOptions {
   readonly cacheFormat?: CacheFormat | undefined;
   readonly visionFormat?: FitRequest['visionFormat'];
   readonly memoryBudget?: number | undefined;
-  /** Sequences that the KV cache holds side by side; 1. */
   readonly slots?: number | undefined;
 }
 
@@ -121,15 +122,40 @@ function loadPlanned(
 /** What the options ask of a plan for this model. */
 export function toFitRequest(options: FitOptions, { manifest }: ModelFiles, texts: ModelTexts): FitRequest {
   const cacheFormat = options.cacheFormat ?? (manifest.quantization === 'q0f32' ? 'f32' : undefined);
+  const context = requireContext(options.contextWindow, texts.config.text.maxPositionEmbeddings);
   return {
-    context: requireContext(options.contextWindow, texts.config.text.maxPositionEmbeddings),
+    context,
     smallestContext: options.smallestContextWindow,
-    slots: options.slots ?? 1,
+    slots: requireSlots(options.slots) ?? defaultSlots(texts.config.text, { context, cacheFormat }),
     ...(cacheFormat && { cacheFormat }),
     visionFormat: options.visionFormat,
     budgetBytes: options.memoryBudget,
     patchCount: countPatches(texts),
   };
+}
+
+/** Bytes of KV cache that nobody has to ask for. */
+const SLOT_BYTES = 512 * 2 ** 20;
+const MOST_DEFAULT_SLOTS = 4;
+/** More are possible, but no step takes more sequences. */
+const MOST_SLOTS = 64;
+
+/** As many conversations side by side as take little memory: 1 of the 9B at a context of 8192, 4 of a small model. */
+function defaultSlots(
+  config: TextConfig,
+  { context, cacheFormat }: { context: number; cacheFormat: CacheFormat | undefined },
+): number {
+  const slotBytes = cacheBytesPerToken(config, cacheFormat ?? 'f16') * context;
+  return Math.max(1, Math.min(MOST_DEFAULT_SLOTS, Math.floor(SLOT_BYTES / slotBytes)));
+}
+
+function requireSlots(slots: number | undefined): number | undefined {
+  if (slots === undefined || (Number.isInteger(slots) && slots >= 1 && slots <= MOST_SLOTS)) return slots;
+  throw new AutoglmError('request-invalid', `Cannot load with ${slots} slots.`, {
+    value: slots,
+    limit: `an integer from 1 to ${MOST_SLOTS}`,
+    cure: 'Ask for as many as there are conversations at a time.',
+  });
 }
 
 function countPatches({ preprocessor }: ModelTexts): number {

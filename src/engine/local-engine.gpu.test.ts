@@ -42,6 +42,8 @@ function load(signal?: AbortSignal): Promise<LocalEngine> {
   return openNodeEngine({
     model: EMBEDDED_MODEL,
     contextWindow: CONTEXT,
+    // Else the engines of these tests would remember every conversation.
+    slots: 1,
     // Half the time of compiling on a software adapter.
     device: { toggles: ['disable_workgroup_init'] },
     signal,

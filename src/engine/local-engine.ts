@@ -7,6 +7,7 @@ import { MAX_COLUMNS } from '../model/text-buffers.ts';
 import type { RankedToken } from '../model/ranked-token.ts';
 import type { SequenceRequest, SequenceSummary } from '../model/active-sequence.ts';
 import { Scheduler } from '../model/scheduler.ts';
+import type { SpeculationMode } from '../model/speculation.ts';
 import type { SamplerState } from '../model/token-sampler.ts';
 import {
   encodeLogitBias,
@@ -61,6 +62,7 @@ export interface LocalEngineOptions extends LoadOptions {
   readonly decodeImage: DecodeImage;
   /** Loads the grammar library, with the first answer that has a form. */
   readonly loadXGrammar: LoadXGrammar;
+  readonly speculation?: SpeculationMode | undefined;
 }
 
 /** Decode steps in flight on a GPU: enough to hide the way back of an id. Software computes too slowly to need it. */
@@ -374,6 +376,7 @@ async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
   const { model, texts, info, byteLength } = await loadModel(options);
   const scheduler = await Scheduler.create(model, {
     stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
+    speculation: options.speculation ?? (info.isSoftware ? 'off' : 'auto'),
   });
   onProgress?.({ phase: 'ready', loadedBytes: byteLength, totalBytes: byteLength, bytesPerSecond: 0 });
   return new LocalEngine({ model, scheduler, texts, info, decodeImage, loadXGrammar });

@@ -5,6 +5,7 @@ import { createHttpSource } from '../storage/http-source.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
+import type { EngineOptions } from './engine-options.ts';
 import type { LoadProgress } from './engine.ts';
 import { loadXGrammarInNode } from './grammar/load-xgrammar-node.ts';
 import type { FitOptions } from './load-model.ts';
@@ -19,6 +20,7 @@ export interface NodeEngineOptions extends FitOptions {
   readonly openDevice?: (() => Promise<Device>) | undefined;
   /** Remembers what was found out about the adapter's memory; default: nothing is. */
   readonly allocations?: AllocationMemory | undefined;
+  readonly speculation?: EngineOptions['speculation'];
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }

@@ -127,7 +127,7 @@ async function sendOne(engine: LocalEngine, known: KnownRequest, random: () => n
     return 'complete';
   } catch (error) {
     if (!isAbortError(error)) throw error;
-    if (!controller.signal.aborted) throw new Error('it was aborted by nobody');
+    if (!controller.signal.aborted) throw new Error('it was aborted by nobody', { cause: error });
     requireBeginning(ids, known);
     return 'aborted';
   } finally {

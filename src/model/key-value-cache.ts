@@ -1,5 +1,5 @@
 import type { Recorder } from '../gpu/device.ts';
-import { CACHE_BYTES } from '../kernels/kernel.ts';
+import { CACHE_BYTES, type CacheFormat } from '../kernels/kernel.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
@@ -12,6 +12,11 @@ export interface CacheRange {
   readonly byteLength: number;
 }
 
+/** Bytes that the keys and values of a token take in all layers together. */
+export function cacheBytesPerToken({ L, KV, D }: TextConfig, format: CacheFormat): number {
+  return L * 2 * KV * D * CACHE_BYTES[format];
+}
+
 /** Keys and values of all slots as bytes: to copy the beginning of one sequence to another, to save and to restore. */
 export class KeyValueCache {
   readonly #buffers: BufferTable;
@@ -22,12 +27,6 @@ export class KeyValueCache {
     this.#buffers = buffers;
     this.#config = config;
     this.#options = options;
-  }
-
-  /** Bytes that a token takes in all layers together. */
-  get bytesPerToken(): number {
-    const { L, KV } = this.#config;
-    return L * 2 * KV * this.#headBytes;
   }
 
   /** Where the first `count` tokens of a slot lie: layer by layer, keys before values, head by head. */
