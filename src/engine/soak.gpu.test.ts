@@ -39,6 +39,7 @@ beforeAll(async () => {
       quantization: 'q0f32',
     },
     decodeImage: () => Promise.reject(new Error('no image is decoded here')),
+    loadXGrammar: () => Promise.reject(new Error('no grammar is compiled here')),
   });
 });
 afterAll(() => engine?.unload());
