@@ -44,6 +44,9 @@ export type ErrorCode =
   // engine
   | 'engine-unloaded'
   | 'engine-busy'
+  | 'session-missing'
+  | 'session-mismatch'
+  | 'session-corrupt'
   | 'model-unknown'
   | 'helper-unreachable'
   | 'helper-unlinked'

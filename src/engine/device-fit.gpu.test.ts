@@ -62,7 +62,7 @@ describe('fitOnDevice', () => {
     const second = await planEmbedded(target, {}, memory);
     expect(second.report).toEqual({ ...first.report, proof: 'remembered' });
     expect(target.created).toHaveLength(first.fit.buffers.size);
-    const larger = await planEmbedded(target, { slots: 2 }, memory);
+    const larger = await planEmbedded(target, { slots: 8 }, memory);
     expect(larger.report.proof).toBe('allocated');
   });
 

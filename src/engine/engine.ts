@@ -1,3 +1,4 @@
+import type { Sessions } from './session.ts';
 import type { AutoglmError } from '../base/errors.ts';
 import type { FitReport } from './fit-report.ts';
 import type {
@@ -115,6 +116,10 @@ export interface Engine {
    * where the engine's server does not tell.
    */
   countTokens?(messages: readonly ChatMessage[], options?: CallOptions): Promise<number>;
+  /** Conversations that share the KV cache and can be saved; absent where the engine's server keeps none. */
+  readonly sessions?: Sessions | undefined;
+  /** Ends all answers that are being given or wait, as complete as they are; absent where only signals end them. */
+  interruptGenerate?(): void;
   /** Tells when another engine takes over; absent where none ever does. The function that it returns ends it. */
   onChange?(listener: EngineListener): () => void;
   /** Figures for monitoring; absent where the engine is not in this process. */

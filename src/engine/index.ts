@@ -4,5 +4,7 @@ export type { BackendChoice, EngineOptions, ModelLocation } from './engine-optio
 export type { FitReport } from './fit-report.ts';
 export type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadPhase, LoadProgress } from './engine.ts';
 export type * from './openai.ts';
+export type { ContextShift } from './context-shift.ts';
+export type * from './session.ts';
 export { AutoglmError, isAutoglmError } from '../base/errors.ts';
 export type { ErrorCode, FaultDetails, SerializedError } from '../base/errors.ts';

@@ -9,6 +9,7 @@ import { LanguageModel, type StreamTensors } from '../model/language-model.ts';
 import type { FitRequest } from '../model/model-fit.ts';
 import { narrowStream } from '../model/narrow-vision.ts';
 import { openModel, type ModelFiles, type OpenModelOptions } from '../storage/model-loader.ts';
+import { digestPiece } from '../storage/sha256.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
 import { fitOnDevice, forgetProof, type DeviceFit } from './device-fit.ts';
@@ -44,6 +45,8 @@ export interface LoadedModel {
   readonly info: EngineInfo;
   /** Bytes of the stored weights. */
   readonly byteLength: number;
+  /** Names config and weights: equal for equal folders, however they were loaded. */
+  readonly fingerprint: string;
 }
 
 /** Context window when nobody asks for one: long enough for some agent steps, small enough for most cards. */
@@ -79,7 +82,8 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
       const bytes = { loadedBytes: byteLength, totalBytes: byteLength };
       const onCompile = (): void => report({ phase: 'compiling', ...bytes });
       const model = await loadPlanned(options, { files, texts, request, planned, onCompile });
-      return { model, texts, info: toInfo(device, files, planned), byteLength };
+      const fingerprint = await fingerprintOf(files, texts);
+      return { model, texts, info: toInfo(device, files, planned), byteLength, fingerprint };
     } catch (error) {
       // What had room once has none today: planned again, with a proof.
       if (!isAutoglmError(error, 'out-of-memory') || planned.report.proof !== 'remembered') throw error;
@@ -165,6 +169,13 @@ function countPatches({ preprocessor }: ModelTexts): number {
     return (width * height) / preprocessor.patchSize ** 2;
   });
   return Math.max(...counts);
+}
+
+/** Shards of folders without sha256 are told apart by their sizes alone. */
+async function fingerprintOf({ manifest }: ModelFiles, { config }: ModelTexts): Promise<string> {
+  const shards = manifest.shards.map(({ byteLength, sha256 }) => sha256 ?? byteLength);
+  const text = JSON.stringify([config, shards]);
+  return digestPiece(new TextEncoder().encode(text));
 }
 
 function toInfo(device: Device, { label, manifest }: ModelFiles, { report }: DeviceFit): EngineInfo {

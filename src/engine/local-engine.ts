@@ -30,6 +30,7 @@ import type {
   AnswerToken,
 } from './answer.ts';
 import { toCacheKeys } from './cache-keys.ts';
+import { ChatSessions } from './chat-sessions.ts';
 import { ChatCompletionService } from './chat-completions.ts';
 import { TextCompletionService } from './text-completions.ts';
 import {
@@ -55,6 +56,10 @@ import type { FitReport } from './fit-report.ts';
 import { ImageFeatures } from './image-features.ts';
 import { loadModel, type LoadOptions } from './load-model.ts';
 import type { ModelTexts } from './model-texts.ts';
+import { SavedConversations } from './saved-conversations.ts';
+import type { SessionHost, Sessions } from './session.ts';
+import type { KeyValueStore } from '../storage/key-value-store.ts';
+import { createMemoryKeyValueStore } from '../storage/memory-key-value-store.ts';
 import { toPlainMessages } from './tool-messages.ts';
 
 /** What a local engine is made of. */
@@ -63,6 +68,8 @@ export interface LocalEngineOptions extends LoadOptions {
   /** Loads the grammar library, with the first answer that has a form. */
   readonly loadXGrammar: LoadXGrammar;
   readonly speculation?: SpeculationMode | undefined;
+  /** Where sessions are saved; default: nowhere that outlives the engine. */
+  readonly sessionStore?: KeyValueStore | undefined;
 }
 
 /** Decode steps in flight on a GPU: enough to hide the way back of an id. Software computes too slowly to need it. */
@@ -76,6 +83,7 @@ export class LocalEngine implements Engine, AnswerEngine {
   readonly prompts: PromptBuilder;
   readonly texts: ModelTexts;
   readonly model: LanguageModel;
+  readonly sessions: Sessions;
   readonly #device: Device;
   readonly #grammars: AnswerGrammars;
   readonly #features: ImageFeatures;
@@ -93,6 +101,9 @@ export class LocalEngine implements Engine, AnswerEngine {
     info: EngineInfo;
     decodeImage: DecodeImage;
     loadXGrammar: LoadXGrammar;
+    /** Names the model's config and weights. */
+    fingerprint: string;
+    sessionStore?: KeyValueStore | undefined;
   }) {
     this.model = parts.model;
     this.#scheduler = parts.scheduler;
@@ -101,6 +112,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     this.#device = parts.model.device;
     this.#features = new ImageFeatures(parts.model);
     this.prompts = new PromptBuilder({ ...parts.texts, decodeImage: parts.decodeImage });
+    this.sessions = new ChatSessions(this, this.#createSessionHost(parts));
     this.chat = { completions: new ChatCompletionService(this) };
     this.completions = new TextCompletionService(this);
     this.#grammars = new AnswerGrammars(parts.loadXGrammar, () => this.#readVocabulary());
@@ -257,6 +269,28 @@ export class LocalEngine implements Engine, AnswerEngine {
     this.#device.destroy();
   }
 
+  #createSessionHost({
+    fingerprint,
+    sessionStore: store = createMemoryKeyValueStore(),
+  }: {
+    fingerprint: string;
+    sessionStore?: KeyValueStore | undefined;
+  }): SessionHost {
+    const { quantization } = this.info;
+    const { cacheFormat } = this.model.options;
+    const identity = { model: fingerprint, quantization, cacheFormat };
+    const saved = new SavedConversations({ store, scheduler: this.#scheduler, identity });
+    return {
+      save: async (id, messages) => {
+        const prompt = await this.prompts.fromMessages(toPlainMessages(messages, undefined));
+        return saved.save(id, toCacheKeys(prompt), messages);
+      },
+      restore: async (id) => (await saved.restore(id)) as readonly ChatMessage[],
+      list: () => saved.list(),
+      delete: (id) => saved.delete(id),
+    };
+  }
+
   #toSequence(prompt: Prompt): SequenceInput {
     const { tokenIds, positions, ropeDelta, images } = prompt;
     return {
@@ -373,13 +407,23 @@ function toSummary(
 
 async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
   const { decodeImage, loadXGrammar, onProgress } = options;
-  const { model, texts, info, byteLength } = await loadModel(options);
+  const { model, texts, info, byteLength, fingerprint } = await loadModel(options);
   const scheduler = await Scheduler.create(model, {
     stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
     speculation: options.speculation ?? (info.isSoftware ? 'off' : 'auto'),
   });
   onProgress?.({ phase: 'ready', loadedBytes: byteLength, totalBytes: byteLength, bytesPerSecond: 0 });
-  return new LocalEngine({ model, scheduler, texts, info, decodeImage, loadXGrammar });
+  const { sessionStore } = options;
+  return new LocalEngine({
+    model,
+    scheduler,
+    texts,
+    info,
+    decodeImage,
+    loadXGrammar,
+    fingerprint,
+    sessionStore,
+  });
 }
 
 function requireRankCount(K: number): void {

@@ -3,6 +3,7 @@ import { decodeWithPlatform } from '../image/decode-platform.ts';
 import { createDirectorySource, createFileListSource } from '../storage/directory-source.ts';
 import { createHttpSource } from '../storage/http-source.ts';
 import { createIdbShardCache } from '../storage/idb-shard-cache.ts';
+import { createKeyValueStore } from '../storage/key-value-store.ts';
 import { createOpfsShardCache } from '../storage/opfs-shard-cache.ts';
 import type { ShardCache } from '../storage/shard-cache.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
@@ -26,6 +27,7 @@ export async function openBrowserEngine(options: EngineOptions): Promise<LocalEn
     decodeImage: decodeWithPlatform,
     loadXGrammar,
     allocations: createAllocationMemory(),
+    sessionStore: createKeyValueStore('autoglm-sessions'),
     ...load,
   });
 }

@@ -2,6 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { decodeWithSharp } from '../image/decode-node.ts';
 import { createHttpSource } from '../storage/http-source.ts';
+import { createNodeKeyValueStore } from '../storage/node-key-value-store.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
@@ -21,13 +22,15 @@ export interface NodeEngineOptions extends FitOptions {
   /** Remembers what was found out about the adapter's memory; default: nothing is. */
   readonly allocations?: AllocationMemory | undefined;
   readonly speculation?: EngineOptions['speculation'];
+  /** Folder in which sessions are saved; default: none that outlive the engine. */
+  readonly sessionFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
 /** Opens a GPU, through Dawn unless told otherwise, and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
 export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
-  const { model, device, openDevice = () => openNodeDevice(device), ...load } = options;
+  const { model, device, openDevice = () => openNodeDevice(device), sessionFolder, ...load } = options;
   const isUrl = /^https?:/.test(model);
   return LocalEngine.load({
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
@@ -35,6 +38,7 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     device: await openDevice(),
     decodeImage: decodeWithSharp,
     loadXGrammar: loadXGrammarInNode,
+    sessionStore: sessionFolder === undefined ? undefined : createNodeKeyValueStore(sessionFolder),
     ...load,
   });
 }

@@ -39,6 +39,7 @@ beforeAll(async () => {
       quantization: 'q0f32',
     },
     decodeImage: () => Promise.reject(new Error('no image is decoded here')),
+    fingerprint: 'glm4v-a',
     loadXGrammar: () => Promise.reject(new Error('no grammar is compiled here')),
   });
 });

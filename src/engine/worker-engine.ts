@@ -10,6 +10,8 @@ import type {
 } from './engine.ts';
 import type { EngineOptions, LoadSettings } from './engine-options.ts';
 import type { FitReport } from './fit-report.ts';
+import { ChatSessions } from './chat-sessions.ts';
+import type { SavedConversation, Sessions } from './session.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -27,11 +29,18 @@ interface OpenCall {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
+/** Calls about saved sessions, and the one that ends all answers; the connection numbers them. */
+type KeepRequest = WithoutCall<
+  Extract<WorkerRequest, { type: 'save' | 'restore' | 'forget' | 'saved' | 'interrupt' }>
+>;
+type WithoutCall<T> = T extends unknown ? Omit<T, 'call'> : never;
+
 /** The page's end of an engine that runs in a worker. */
 export class WorkerEngine implements Engine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
   readonly completions: TextCompletions;
+  readonly sessions: Sessions;
   readonly #connection: WorkerConnection;
 
   constructor(connection: WorkerConnection, info: EngineInfo) {
@@ -39,6 +48,19 @@ export class WorkerEngine implements Engine {
     this.info = info;
     this.chat = { completions: new WorkerCompletions<ChatTypes>(connection, 'chat') as ChatCompletions };
     this.completions = new WorkerCompletions<TextTypes>(connection, 'complete') as TextCompletions;
+    this.sessions = new ChatSessions(this, {
+      save: async (id, messages) =>
+        (await connection.keep({ type: 'save', id, messages })) as SavedConversation,
+      restore: async (id) => (await connection.keep({ type: 'restore', id })) as readonly ChatMessage[],
+      delete: async (id) => void (await connection.keep({ type: 'forget', id })),
+      list: async () => (await connection.keep({ type: 'saved' })) as SavedConversation[],
+    });
+  }
+
+  /** Ends all answers that are being given or wait, as complete as they are. */
+  interruptGenerate(): void {
+    // What an engine that is gone has to say to it is of no interest.
+    this.#connection.keep({ type: 'interrupt' }).catch(() => {});
   }
 
   /** Loads a model in the worker; when it fails, the worker is ended. */
@@ -124,6 +146,11 @@ class WorkerConnection {
 
   async call(type: 'chat' | 'complete', request: unknown, signal: AbortSignal | undefined): Promise<unknown> {
     return this.#request({ type, call: this.#nextCall(), request }, signal);
+  }
+
+  /** A call that is answered by one value. */
+  keep(message: KeepRequest): Promise<unknown> {
+    return this.#request({ ...message, call: this.#nextCall() }, undefined);
   }
 
   async count(messages: unknown, signal: AbortSignal | undefined): Promise<unknown> {

@@ -20,6 +20,8 @@ export interface SlotGrant {
 
 interface OwnedSlot extends KvSlot {
   isBusy: boolean;
+  /** Readers of what it holds. */
+  holdCount: number;
   lastUsed: number;
 }
 
@@ -37,6 +39,7 @@ export class KvSlots {
       index,
       keys: [],
       isBusy: false,
+      holdCount: 0,
       lastUsed: -1,
     }));
   }
@@ -76,6 +79,15 @@ export class KvSlots {
     slot.keys.length = Math.min(count, slot.keys.length);
   }
 
+  /** Keeps what a slot holds from being overwritten, until as many calls of `unhold`. */
+  hold(slot: KvSlot): void {
+    this.#slots[slot.index].holdCount++;
+  }
+
+  unhold(slot: KvSlot): void {
+    this.#slots[slot.index].holdCount--;
+  }
+
   release(slot: KvSlot): void {
     const owned = this.#slots[slot.index];
     owned.isBusy = false;
@@ -84,12 +96,16 @@ export class KvSlots {
 
   #choose(source: OwnedSlot, count: number): OwnedSlot | undefined {
     // The same conversation went on, or was edited near its end.
-    const continues = !source.isBusy && count > 0 && count * 2 >= source.keys.length;
+    const continues = isFree(source) && count > 0 && count * 2 >= source.keys.length;
     if (continues) return source;
-    const free = this.#slots.filter(({ isBusy }) => !isBusy);
+    const free = this.#slots.filter(isFree);
     const isEmpty = ({ keys }: OwnedSlot): boolean => keys.length === 0;
     return free.find(isEmpty) ?? free.toSorted((a, b) => a.lastUsed - b.lastUsed)[0];
   }
+}
+
+function isFree({ isBusy, holdCount }: OwnedSlot): boolean {
+  return !isBusy && holdCount === 0;
 }
 
 /** Length of the longest common beginning. */

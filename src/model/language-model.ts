@@ -96,7 +96,7 @@ export class LanguageModel {
       const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
       const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
       const ranker = new LogprobRanker(device, buffers, { V: config.text.V, options });
-      const cache = new KeyValueCache(buffers, { config: config.text, options });
+      const cache = new KeyValueCache(device, buffers, { config: config.text, options });
       await Promise.all([vision.prepare(), sampler.prepare()]);
       const parts = { config, layout, options, device, vision, text, sampler, ranker, cache, buffers };
       return new LanguageModel(parts);

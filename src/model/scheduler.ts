@@ -1,3 +1,4 @@
+import { AutoglmError } from '../base/errors.ts';
 import type { Recorder } from '../gpu/device.ts';
 import { ActiveSequence, type SequenceRequest } from './active-sequence.ts';
 import { DecodeColumns } from './decode-columns.ts';
@@ -151,6 +152,60 @@ export class Scheduler {
       this.#wakeUp();
       await sequence.gone;
       request.onEnd?.(sequence.summary);
+    }
+  }
+
+  /**
+   * Reads what the cache holds of the beginning of `keys`, layer by layer. Sequences run on meanwhile, but none may
+   * overwrite it.
+   */
+  async readCache(
+    keys: readonly number[],
+    take: (layer: number, bytes: Uint8Array<ArrayBuffer>, count: number) => Promise<void>,
+  ): Promise<number> {
+    const { cache } = this.#model;
+    const { source, count } = this.slots.match(keys, keys.length);
+    if (count === 0) return 0;
+    this.slots.hold(source);
+    try {
+      for (let layer = 0; layer < cache.layerCount; layer++) {
+        await take(layer, await cache.readLayer(layer, source.index, count), count);
+      }
+    } finally {
+      this.slots.unhold(source);
+      this.#wakeUp();
+    }
+    return count;
+  }
+
+  /**
+   * Puts what `readCache` gave for `keys` back into the cache, in place of what was not used for the longest time.
+   *
+   * @throws AutoglmError `engine-busy` while every slot runs; what `give` throws: the slot is then empty
+   */
+  async writeCache(
+    keys: readonly number[],
+    give: (layer: number) => Promise<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> {
+    const { cache } = this.#model;
+    if (this.slots.match(keys, keys.length).count === keys.length) return;
+    const grant = this.slots.acquire([]);
+    if (!grant) {
+      throw new AutoglmError('engine-busy', 'Every part of the KV cache is in use.', {
+        value: this.slots.all.length,
+        cure: 'Wait for an answer to end, or load with more slots.',
+      });
+    }
+    const { slot } = grant;
+    this.slots.truncate(slot, 0);
+    try {
+      for (let layer = 0; layer < cache.layerCount; layer++) {
+        cache.writeLayer(layer, slot.index, keys.length, await give(layer));
+      }
+      slot.keys.push(...keys);
+    } finally {
+      this.slots.release(slot);
+      this.#wakeUp();
     }
   }
 

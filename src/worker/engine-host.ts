@@ -61,6 +61,14 @@ export class EngineHost {
         const value = await this.#requireEngine().countTokens?.(messages, { signal });
         return { type: 'result', call, value };
       }
+      case 'save':
+      case 'restore':
+      case 'forget':
+      case 'saved':
+        return { type: 'result', call, value: await this.#keep(message) };
+      case 'interrupt':
+        this.#engine?.interruptGenerate?.();
+        return { type: 'result', call, value: undefined };
       case 'unload':
         for (const controller of this.#aborts.values()) controller.abort();
         await this.#engine?.unload();
@@ -88,6 +96,24 @@ export class EngineHost {
     const chunks = await completions.create({ ...request, stream: true }, { signal });
     for await (const chunk of chunks) this.#send({ type: 'chunk', call, chunk });
     return { type: 'end', call };
+  }
+
+  async #keep(
+    message: Extract<WorkerRequest, { type: 'save' | 'restore' | 'forget' | 'saved' }>,
+  ): Promise<unknown> {
+    const { sessions } = this.#requireEngine();
+    if (!sessions) throw new AutoglmError('request-invalid', 'This engine keeps no sessions.');
+    const { host } = sessions;
+    switch (message.type) {
+      case 'save':
+        return host.save(message.id, message.messages as readonly ChatMessage[]);
+      case 'restore':
+        return host.restore(message.id);
+      case 'forget':
+        return host.delete(message.id);
+      case 'saved':
+        return host.list();
+    }
   }
 
   #requireEngine(): Engine {
