@@ -319,6 +319,8 @@ export interface CompletionLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: number[];
   readonly top_logprobs: Record<string, number>[];
+  /** Extra. */
+  readonly token_ids: number[];
   /** Where each token begins in the text, in UTF-16 units. */
   readonly text_offset: number[];
 }

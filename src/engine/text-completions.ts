@@ -140,6 +140,7 @@ export class TextCompletionService implements TextCompletions {
     let at = offset;
     return {
       tokens: logprobs.map(({ token }) => token),
+      token_ids: tokens.map(({ id }) => id),
       token_logprobs: logprobs.map(({ logprob }) => logprob),
       top_logprobs: logprobs.map(({ top_logprobs: top }) =>
         Object.fromEntries(top.map(({ token, logprob }) => [token, logprob])),

@@ -1,0 +1,170 @@
+import type { Engine, LoadProgress } from '../engine.ts';
+import { LanguageModelSession } from './language-model-session.ts';
+import type { Availability, SessionCoreOptions, SessionOptions } from './prompt-types.ts';
+
+/** Where the Prompt API's model comes from. */
+export interface LanguageModelSource {
+  /** Creates the engine, with the first session. All sessions share it. */
+  createEngine(options: {
+    readonly signal: AbortSignal;
+    readonly onProgress: (progress: LoadProgress) => void;
+  }): Promise<Engine>;
+  /** Whether the model's files are on this device already; without it they count as not. */
+  isDownloaded?(): Promise<boolean>;
+}
+
+/** Limits and defaults of sampling. */
+export interface LanguageModelParams {
+  readonly defaultTopK: number;
+  readonly maxTopK: number;
+  readonly defaultTemperature: number;
+  readonly maxTemperature: number;
+}
+
+/** The Prompt API's `LanguageModel`: what stands in `window.LanguageModel`. */
+export interface LanguageModelClass {
+  readonly prototype: LanguageModelSession;
+  availability(options?: SessionCoreOptions): Promise<Availability>;
+  create(options?: SessionOptions): Promise<LanguageModelSession>;
+  params(): Promise<LanguageModelParams>;
+}
+
+/** Languages that the model was trained for. */
+const LANGUAGES: ReadonlySet<string> = new Set(['en', 'zh']);
+
+/** The Prompt API over an engine: a class in the shape of Chrome's `LanguageModel`. */
+export function createLanguageModelClass(source: LanguageModelSource): LanguageModelClass {
+  const engines = new SharedEngine(source);
+  return class LanguageModel extends LanguageModelSession {
+    static async availability(options: SessionCoreOptions = {}): Promise<Availability> {
+      return isSupported(options) ? engines.availability() : 'unavailable';
+    }
+
+    static async create(options: SessionOptions = {}): Promise<LanguageModelSession> {
+      options.signal?.throwIfAborted();
+      if (!isSupported(options)) {
+        throw new DOMException(
+          'The model takes text and pictures in English and Chinese.',
+          'NotSupportedError',
+        );
+      }
+      requireSampling(options);
+      return this.open(await engines.get(options), options);
+    }
+
+    static async params(): Promise<LanguageModelParams> {
+      return { defaultTopK: 0, maxTopK: 1000, defaultTemperature: 0.8, maxTemperature: 2 };
+    }
+  };
+}
+
+/**
+ * Puts the class where Chrome has its own, unless there is one already.
+ *
+ * @param options.force replaces the browser's own.
+ * @returns whether it was installed.
+ */
+export function installLanguageModel(
+  source: LanguageModelSource,
+  { scope = globalThis, force = false }: { readonly scope?: object; readonly force?: boolean } = {},
+): boolean {
+  if ('LanguageModel' in scope && !force) return false;
+  Object.defineProperty(scope, 'LanguageModel', {
+    value: createLanguageModelClass(source),
+    writable: true,
+    configurable: true,
+  });
+  return true;
+}
+
+/** The one engine of all sessions, from its first use on. */
+class SharedEngine {
+  readonly #source: LanguageModelSource;
+  readonly #monitors = new Set<EventTarget>();
+  #loading: Promise<Engine> | undefined;
+  #engine: Engine | undefined;
+
+  constructor(source: LanguageModelSource) {
+    this.#source = source;
+  }
+
+  async availability(): Promise<Availability> {
+    if (this.#engine) return 'available';
+    if (this.#loading) return 'downloading';
+    if (typeof navigator === 'undefined') return 'unavailable';
+    return (await this.#source.isDownloaded?.()) ? 'available' : 'downloadable';
+  }
+
+  /** A session that is given up does not take the engine from the others. */
+  async get({ monitor, signal }: SessionOptions): Promise<Engine> {
+    const target = new EventTarget();
+    monitor?.(target);
+    this.#monitors.add(target);
+    try {
+      tell(target, 0);
+      const loading = (this.#loading ??= this.#load());
+      const engine = await abortable(loading, signal);
+      tell(target, 1);
+      return engine;
+    } finally {
+      this.#monitors.delete(target);
+    }
+  }
+
+  async #load(): Promise<Engine> {
+    try {
+      const engine = await this.#source.createEngine({
+        signal: new AbortController().signal,
+        onProgress: ({ loadedBytes, totalBytes }) => {
+          // The ends are told by themselves, once each.
+          const share = totalBytes > 0 ? loadedBytes / totalBytes : 0;
+          if (share > 0 && share < 1) for (const target of this.#monitors) tell(target, share);
+        },
+      });
+      this.#engine = engine;
+      return engine;
+    } catch (error) {
+      // The next session tries again.
+      this.#loading = undefined;
+      throw error;
+    }
+  }
+}
+
+function tell(target: EventTarget, loaded: number): void {
+  const event = new Event('downloadprogress');
+  target.dispatchEvent(Object.assign(event, { lengthComputable: true, loaded, total: 1 }));
+}
+
+function isSupported({ expectedInputs = [], expectedOutputs = [] }: SessionCoreOptions): boolean {
+  const areLanguagesKnown = [...expectedInputs, ...expectedOutputs]
+    .flatMap(({ languages = [] }) => languages)
+    .every((language) => LANGUAGES.has(language.toLowerCase().split('-')[0] ?? ''));
+  return (
+    areLanguagesKnown &&
+    expectedInputs.every(({ type }) => type !== 'audio') &&
+    expectedOutputs.every(({ type }) => type === 'text')
+  );
+}
+
+function requireSampling({ temperature, topK }: SessionCoreOptions): void {
+  if (temperature !== undefined && !(temperature >= 0)) {
+    throw new RangeError(`"temperature" is ${temperature}; it must be 0 or more.`);
+  }
+  if (topK !== undefined && !(topK >= 1)) throw new RangeError(`"topK" is ${topK}; it must be 1 or more.`);
+}
+
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

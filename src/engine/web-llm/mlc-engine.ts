@@ -1,0 +1,441 @@
+import type {
+  AppConfig,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest as MlcChatRequest,
+  ChatCompletionRequestNonStreaming,
+  ChatCompletionRequestStreaming,
+  ChatOptions,
+  Completion,
+  CompletionCreateParams,
+  CompletionCreateParamsNonStreaming,
+  CompletionCreateParamsStreaming,
+  CreateEmbeddingResponse,
+  EmbeddingCreateParams,
+  InitProgressCallback,
+  LogitProcessor,
+  LogLevel,
+  MLCEngineConfig,
+  MLCEngineInterface,
+  ResumeChatCompletionOptions,
+  ResumeProbeResult,
+  ResumeResult,
+} from '@mlc-ai/web-llm';
+import { AutoglmError, isAbortError } from '../../base/errors.ts';
+import type { Engine } from '../engine.ts';
+import type { EngineOptions } from '../engine-options.ts';
+import { findRecord, isAutoglm, prebuiltAppConfig } from './app-config.ts';
+import {
+  assembleChat,
+  assembleText,
+  notResumable,
+  toChatRequest,
+  toMlcChunk,
+  toMlcCompletion,
+  toProgressReport,
+  toTextRequest,
+} from './convert.ts';
+import { toAbsoluteUrl, toCacheKind } from './model-cache.ts';
+
+/** Opens this package's engine. */
+export type OpenAutoglmEngine = (options: EngineOptions) => Promise<Engine>;
+
+/** A loaded AutoGLM model and what was asked of it. */
+interface Loaded {
+  readonly engine: Engine;
+  readonly modelId: string;
+  readonly chatOptions: ChatOptions | undefined;
+}
+
+/**
+ * Web-llm's `MLCEngine` over this package's engine. AutoGLM models run on it; any other model of web-llm runs on
+ * web-llm itself, which is loaded only then.
+ */
+export class MLCEngine implements MLCEngineInterface {
+  readonly chat: MLCEngineInterface['chat'];
+  readonly completions: MLCEngineInterface['completions'];
+  readonly embeddings: MLCEngineInterface['embeddings'];
+  #open: OpenAutoglmEngine = openByPlace;
+  #appConfig: AppConfig;
+  #onProgress: InitProgressCallback | undefined;
+  #logitProcessors: Map<string, LogitProcessor> | undefined;
+  #logLevel: LogLevel | undefined;
+  #loaded: Loaded | undefined;
+  /** Web-llm's own engine, for its own models. */
+  #mlc: MLCEngineInterface | undefined;
+  #loading: AbortController | undefined;
+  #interrupt = new AbortController();
+  /** The newest answer so far. */
+  #message = { text: '' };
+  #stats = '';
+  /** What `forwardTokensAndSample` has taken in so far. */
+  #tokens: number[] = [];
+
+  constructor(engineConfig: MLCEngineConfig = {}) {
+    this.#appConfig = engineConfig.appConfig ?? prebuiltAppConfig;
+    this.#onProgress = engineConfig.initProgressCallback;
+    this.#logitProcessors = engineConfig.logitProcessorRegistry;
+    this.#logLevel = engineConfig.logLevel;
+    // Web-llm's classes for these hold a private field, so that no other object has their type; they only forward.
+    this.chat = {
+      completions: { create: (request: MlcChatRequest) => this.chatCompletion(request) },
+    } as unknown as MLCEngineInterface['chat'];
+    this.completions = {
+      create: (request: CompletionCreateParams) => this.completion(request),
+    } as unknown as MLCEngineInterface['completions'];
+    this.embeddings = {
+      create: (request: EmbeddingCreateParams) => this.embedding(request),
+    } as unknown as MLCEngineInterface['embeddings'];
+  }
+
+  /** An engine that opens its AutoGLM models in another way, such as on the linked helper alone. */
+  static withOpener(open: OpenAutoglmEngine, engineConfig: MLCEngineConfig = {}): MLCEngine {
+    const engine = new MLCEngine(engineConfig);
+    engine.#open = open;
+    return engine;
+  }
+
+  /** Sets the models that can be loaded. */
+  setAppConfig(appConfig: AppConfig): void {
+    this.#appConfig = appConfig;
+    this.#mlc?.setAppConfig(appConfig);
+  }
+
+  /** Sets who is told of a load. */
+  setInitProgressCallback(initProgressCallback?: InitProgressCallback): void {
+    this.#onProgress = initProgressCallback;
+  }
+
+  getInitProgressCallback(): InitProgressCallback | undefined {
+    return this.#onProgress;
+  }
+
+  /** Sets processors of logits by model id; web-llm's own models only. */
+  setLogitProcessorRegistry(logitProcessorRegistry?: Map<string, LogitProcessor>): void {
+    this.#logitProcessors = logitProcessorRegistry;
+  }
+
+  setLogLevel(logLevel: LogLevel): void {
+    this.#logLevel = logLevel;
+    this.#mlc?.setLogLevel(logLevel);
+  }
+
+  /** Loads a model in place of the last one; a load that is under way ends. */
+  async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
+    this.#loading?.abort();
+    const loading = new AbortController();
+    this.#loading = loading;
+    try {
+      await this.#free();
+      loading.signal.throwIfAborted();
+      await this.#load(modelId, chatOpts, loading.signal);
+    } finally {
+      if (this.#loading === loading) this.#loading = undefined;
+    }
+  }
+
+  async #load(
+    modelId: string | string[],
+    chatOpts: ChatOptions | ChatOptions[] | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const ids = Array.isArray(modelId) ? modelId : [modelId];
+    const records = ids.map((id) => findRecord(id, this.#appConfig));
+    const [record] = records;
+    if (!record || !records.some(isAutoglm)) return this.#loadMlc(ids, chatOpts);
+    if (records.length > 1) {
+      throw new AutoglmError('request-invalid', 'AutoGLM cannot share an engine with other models.', {
+        value: ids.join(', '),
+        limit: 'one model',
+        param: 'modelId',
+        cure: 'Create an engine for each.',
+      });
+    }
+    const chatOptions = Array.isArray(chatOpts) ? chatOpts[0] : chatOpts;
+    this.#requireNoLogitProcessor(record.model_id);
+    const startedAt = performance.now();
+    const engine = await this.#open({
+      model: toAbsoluteUrl(record.model),
+      cache: toCacheKind(this.#appConfig),
+      contextWindow: chatOptions?.context_window_size ?? record.overrides?.context_window_size,
+      signal,
+      onProgress: (progress) => this.#onProgress?.(toProgressReport(progress, startedAt)),
+    });
+    this.#loaded = {
+      engine,
+      modelId: record.model_id,
+      chatOptions: { ...record.overrides, ...chatOptions },
+    };
+  }
+
+  chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
+  chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
+  chatCompletion(request: MlcChatRequest): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
+  async chatCompletion(
+    request: MlcChatRequest,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+    if (this.#mlc) return this.#mlc.chatCompletion(request);
+    const { engine, chatOptions } = this.#requireLoaded(request.model);
+    const converted = toChatRequest(request, chatOptions);
+    const startedAt = performance.now();
+    const includesUsage = !request.stream || request.stream_options?.include_usage === true;
+    const { signal } = this.#interrupt;
+    // Whole answers are streamed as well: an interrupted one is what there is of it.
+    const chunks = await engine.chat.completions.create(
+      { ...converted, stream: true, stream_options: { include_usage: true } },
+      { signal },
+    );
+    const stream = this.#follow(chunks, {
+      signal,
+      toOwn: (chunk) => {
+        this.#noteUsage(chunk.usage);
+        return chunk.usage && !includesUsage ? undefined : toMlcChunk(chunk, startedAt);
+      },
+      textOf: ({ choices: [choice] }) => (choice?.index === 0 ? (choice.delta.content ?? '') : ''),
+      toAborted: (last, index) => ({
+        ...last,
+        choices: [{ index, delta: {}, finish_reason: 'abort' as const }],
+      }),
+    });
+    return request.stream ? stream : assembleChat(stream);
+  }
+
+  completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
+  completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
+  completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
+  async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
+    if (this.#mlc) return this.#mlc.completion(request);
+    const { engine, chatOptions } = this.#requireLoaded(request.model);
+    const converted = toTextRequest(request, chatOptions, engine.info.contextWindow);
+    const startedAt = performance.now();
+    const includesUsage = !request.stream || request.stream_options?.include_usage === true;
+    const { signal } = this.#interrupt;
+    const chunks = await engine.completions.create(
+      { ...converted, stream: true, stream_options: { include_usage: true } },
+      { signal },
+    );
+    const stream = this.#follow(chunks, {
+      signal,
+      toOwn: (chunk) => {
+        this.#noteUsage(chunk.usage);
+        return chunk.usage && !includesUsage ? undefined : toMlcCompletion(chunk, startedAt);
+      },
+      textOf: ({ choices: [choice] }) => (choice?.index === 0 ? choice.text : ''),
+      toAborted: (last, index) => ({
+        ...last,
+        choices: [{ index, text: '', finish_reason: 'abort' as const }],
+      }),
+    });
+    return request.stream ? stream : assembleText(stream);
+  }
+
+  /** Web-llm's own embedding models only. */
+  async embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
+    if (this.#mlc) return this.#mlc.embedding(request);
+    const { modelId } = this.#requireLoaded(request.model);
+    throw new AutoglmError('request-invalid', `"${modelId}" makes no embeddings.`, {
+      value: modelId,
+      limit: 'an embedding model',
+      param: 'model',
+      fieldFault: 'unsupported',
+      cure: 'Load one of web-llm’s embedding models.',
+    });
+  }
+
+  async listResumableSessions(): Promise<ResumeProbeResult[]> {
+    return this.#mlc ? this.#mlc.listResumableSessions() : [];
+  }
+
+  async resumeChatCompletion(
+    sessionId: string,
+    options?: ResumeChatCompletionOptions,
+  ): Promise<ResumeResult | AsyncIterable<ChatCompletionChunk>> {
+    if (this.#mlc) return this.#mlc.resumeChatCompletion(sessionId, options);
+    throw notResumable();
+  }
+
+  async deleteResumableSession(sessionId: string): Promise<void> {
+    await this.#mlc?.deleteResumableSession(sessionId);
+  }
+
+  /** Speed of the last answer, in words. */
+  async runtimeStatsText(modelId?: string): Promise<string> {
+    return this.#mlc ? this.#mlc.runtimeStatsText(modelId) : this.#stats;
+  }
+
+  /** Ends all answers; each keeps what it has, with the reason `abort`. */
+  async interruptGenerate(): Promise<void> {
+    this.#mlc?.interruptGenerate();
+    this.#interrupt.abort(new DOMException('The answer was interrupted.', 'AbortError'));
+    this.#interrupt = new AbortController();
+  }
+
+  async unload(): Promise<void> {
+    this.#loading?.abort();
+    await this.#free();
+  }
+
+  /** Frees what is loaded, with what runs on it. */
+  async #free(): Promise<void> {
+    await this.interruptGenerate();
+    const { engine } = this.#loaded ?? {};
+    const mlc = this.#mlc;
+    this.#loaded = undefined;
+    this.#mlc = undefined;
+    this.#tokens = [];
+    await engine?.unload();
+    await mlc?.unload();
+  }
+
+  /** Forgets the last answer; conversations are told in every request and need no reset. */
+  async resetChat(keepStats = false, modelId?: string): Promise<void> {
+    await this.#mlc?.resetChat(keepStats, modelId);
+    this.#message = { text: '' };
+    this.#tokens = [];
+    if (!keepStats) this.#stats = '';
+  }
+
+  /** Text of the last answer, also of one that is being given. */
+  async getMessage(modelId?: string): Promise<string> {
+    return this.#mlc ? this.#mlc.getMessage(modelId) : this.#message.text;
+  }
+
+  async getMaxStorageBufferBindingSize(): Promise<number> {
+    const adapter = await requestAdapter();
+    return adapter.limits.maxStorageBufferBindingSize;
+  }
+
+  async getGPUVendor(): Promise<string> {
+    return (await requestAdapter()).info.vendor;
+  }
+
+  /** Takes tokens in and gives the most likely next one. */
+  async forwardTokensAndSample(inputIds: number[], isPrefill: boolean, modelId?: string): Promise<number> {
+    if (this.#mlc) return this.#mlc.forwardTokensAndSample(inputIds, isPrefill, modelId);
+    const { engine } = this.#requireLoaded(modelId);
+    this.#tokens.push(...inputIds);
+    const { choices } = await engine.completions.create({
+      prompt: this.#tokens,
+      max_tokens: 1,
+      temperature: 0,
+      ignore_eos: true,
+      logprobs: 0,
+    });
+    return choices[0]?.logprobs?.token_ids[0] as number;
+  }
+
+  async #loadMlc(ids: string[], chatOpts: ChatOptions | ChatOptions[] | undefined): Promise<void> {
+    const { MLCEngine: OriginalEngine } = await import('@mlc-ai/web-llm');
+    const mlc = new OriginalEngine({
+      appConfig: this.#appConfig,
+      ...(this.#logLevel && { logLevel: this.#logLevel }),
+      ...(this.#logitProcessors && { logitProcessorRegistry: this.#logitProcessors }),
+      initProgressCallback: (report) => this.#onProgress?.(report),
+    });
+    await mlc.reload(ids, chatOpts);
+    this.#mlc = mlc;
+  }
+
+  /** Passes chunks on until the answer is interrupted; then each choice that still runs ends with `abort`. */
+  async *#follow<Chunk, Own extends { choices: { index: number; finish_reason: unknown }[] }>(
+    chunks: AsyncIterable<Chunk>,
+    {
+      signal,
+      toOwn,
+      textOf,
+      toAborted,
+    }: {
+      readonly signal: AbortSignal;
+      readonly toOwn: (chunk: Chunk) => Own | undefined;
+      readonly textOf: (own: Own) => string;
+      readonly toAborted: (last: Own, index: number) => Own;
+    },
+  ): AsyncGenerator<Own, void, void> {
+    const running = new Set<number>();
+    let last: Own | undefined;
+    const message = { text: '' };
+    this.#message = message;
+    try {
+      for await (const chunk of chunks) {
+        const own = toOwn(chunk);
+        if (!own) continue;
+        for (const { index, finish_reason: finish } of own.choices) {
+          if (finish) running.delete(index);
+          else running.add(index);
+        }
+        message.text += textOf(own);
+        last = own;
+        yield own;
+      }
+    } catch (error) {
+      if (!isAbortError(error) || !signal.aborted || !last) throw error;
+      for (const index of running) yield toAborted(last, index);
+    }
+  }
+
+  #noteUsage(usage: Parameters<typeof toMlcChunk>[0]['usage']): void {
+    if (!usage) return;
+    const { extra, prompt_tokens: prompt } = usage;
+    const prefillSeconds = (extra?.prefillMs ?? 0) / 1000;
+    const prefillSpeed = prefillSeconds > 0 ? prompt / prefillSeconds : 0;
+    const decodeSpeed = extra?.decodeTokensPerSecond ?? 0;
+    this.#stats = `prefill: ${prefillSpeed.toFixed(4)} tokens/sec, decoding: ${decodeSpeed.toFixed(4)} tokens/sec`;
+  }
+
+  #requireLoaded(modelId: string | null | undefined): Loaded {
+    const loaded = this.#loaded;
+    if (!loaded) {
+      throw new AutoglmError('engine-unloaded', 'No model is loaded.', {
+        cure: 'Call reload(modelId), or create the engine with CreateMLCEngine.',
+      });
+    }
+    if (modelId === undefined || modelId === null || modelId === loaded.modelId) return loaded;
+    throw new AutoglmError('model-unknown', `The model "${modelId}" is not loaded.`, {
+      value: modelId,
+      limit: loaded.modelId,
+      param: 'model',
+      cure: `Ask for "${loaded.modelId}", or leave "model" out.`,
+    });
+  }
+
+  /** Logits stay on the GPU; in silence a processor would do nothing. */
+  #requireNoLogitProcessor(modelId: string): void {
+    if (!this.#logitProcessors?.has(modelId)) return;
+    throw new AutoglmError(
+      'request-invalid',
+      `"${modelId}" takes no logit processor: its logits stay on the GPU.`,
+      {
+        value: modelId,
+        limit: 'an engine without a logit processor for this model',
+        param: 'logitProcessorRegistry',
+        fieldFault: 'unsupported',
+        cure: 'Use "logit_bias", a penalty, or "response_format" with a grammar.',
+      },
+    );
+  }
+}
+
+/** In a page the model runs in a worker of its own; a worker holds it itself, and a service worker can have no other. */
+const openByPlace: OpenAutoglmEngine = async (options) => {
+  if (typeof document !== 'undefined') return (await import('../create-engine.ts')).createEngine(options);
+  return (await import('../open-browser-engine.ts')).openBrowserEngine(options);
+};
+
+async function requestAdapter(): Promise<GPUAdapter> {
+  const adapter = await (globalThis.navigator as Navigator | undefined)?.gpu?.requestAdapter();
+  if (adapter) return adapter;
+  throw new AutoglmError('webgpu-unavailable', 'This browser offers no WebGPU adapter.', {
+    cure: 'Use a browser with WebGPU, and switch hardware acceleration on.',
+  });
+}
+
+/** Creates an engine and loads a model: web-llm's function of this name. */
+export async function CreateMLCEngine(
+  modelId: string | string[],
+  engineConfig?: MLCEngineConfig,
+  chatOpts?: ChatOptions | ChatOptions[],
+): Promise<MLCEngine> {
+  const engine = new MLCEngine(engineConfig);
+  await engine.reload(modelId, chatOpts);
+  return engine;
+}

@@ -1,0 +1,238 @@
+import type {
+  AppConfig,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatCompletionRequestNonStreaming,
+  ChatCompletionRequestStreaming,
+  ChatOptions,
+  Completion,
+  CompletionCreateParams,
+  CompletionCreateParamsNonStreaming,
+  CompletionCreateParamsStreaming,
+  CreateEmbeddingResponse,
+  EmbeddingCreateParams,
+  InitProgressCallback,
+  InitProgressReport,
+  LogLevel,
+  MLCEngineConfig,
+  MLCEngineInterface,
+  ResumeChatCompletionOptions,
+  ResumeProbeResult,
+  ResumeResult,
+} from '@mlc-ai/web-llm';
+import { AutoglmError } from '../../base/errors.ts';
+import type { MlcWorkerRequest, MlcWorkerResponse } from './worker-handler.ts';
+
+/** What carries messages to a handler: a worker, or a port. */
+export interface ChatWorker {
+  onmessage: ((event: MessageEvent<MlcWorkerResponse>) => unknown) | null;
+  postMessage(message: MlcWorkerRequest): void;
+}
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The page's end of an engine whose handler runs in a worker: web-llm's class of this name. */
+export class WebWorkerMLCEngine implements MLCEngineInterface {
+  readonly worker: ChatWorker;
+  readonly chat: MLCEngineInterface['chat'];
+  readonly completions: MLCEngineInterface['completions'];
+  readonly embeddings: MLCEngineInterface['embeddings'];
+  /** What is loaded; sent with every request, so that a worker that was started anew loads it again. */
+  modelId?: string[] | undefined;
+  chatOpts?: ChatOptions[] | undefined;
+  readonly #waiting = new Map<string, Waiting>();
+  #onProgress: InitProgressCallback | undefined;
+
+  constructor(worker: ChatWorker, engineConfig: MLCEngineConfig = {}) {
+    this.worker = worker;
+    // A port need have no more than these two members.
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener
+    worker.onmessage = (event) => this.onmessage(event);
+    this.#onProgress = engineConfig.initProgressCallback;
+    if (engineConfig.logitProcessorRegistry) {
+      throw new AutoglmError('request-invalid', 'Functions cannot be sent to a worker.', {
+        value: 'logitProcessorRegistry',
+        param: 'logitProcessorRegistry',
+        fieldFault: 'unsupported',
+        cure: 'Call setLogitProcessorRegistry of the handler in the worker.',
+      });
+    }
+    this.chat = {
+      completions: { create: (request: ChatCompletionRequest) => this.chatCompletion(request) },
+    } as unknown as MLCEngineInterface['chat'];
+    this.completions = {
+      create: (request: CompletionCreateParams) => this.completion(request),
+    } as unknown as MLCEngineInterface['completions'];
+    this.embeddings = {
+      create: (request: EmbeddingCreateParams) => this.embedding(request),
+    } as unknown as MLCEngineInterface['embeddings'];
+    if (engineConfig.appConfig) this.setAppConfig(engineConfig.appConfig);
+    if (engineConfig.logLevel) this.setLogLevel(engineConfig.logLevel);
+  }
+
+  setInitProgressCallback(initProgressCallback?: InitProgressCallback): void {
+    this.#onProgress = initProgressCallback;
+  }
+
+  getInitProgressCallback(): InitProgressCallback | undefined {
+    return this.#onProgress;
+  }
+
+  setAppConfig(appConfig: AppConfig): void {
+    void this.#request('setAppConfig', appConfig).catch(() => {});
+  }
+
+  setLogLevel(logLevel: LogLevel): void {
+    void this.#request('setLogLevel', logLevel).catch(() => {});
+  }
+
+  async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
+    const ids = Array.isArray(modelId) ? modelId : [modelId];
+    const options = chatOpts === undefined || Array.isArray(chatOpts) ? chatOpts : [chatOpts];
+    await this.#request('reload', { modelId: ids, ...(options && { chatOpts: options }) });
+    this.modelId = ids;
+    this.chatOpts = options;
+  }
+
+  chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
+  chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
+  chatCompletion(
+    request: ChatCompletionRequest,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
+  async chatCompletion(
+    request: ChatCompletionRequest,
+  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+    if (request.stream) return this.#stream<ChatCompletionChunk>('chatCompletionStreamInit', request);
+    return this.#request('chatCompletionNonStreaming', { request, ...this.#expected() });
+  }
+
+  completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
+  completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
+  completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
+  async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
+    if (request.stream) return this.#stream<Completion>('completionStreamInit', request);
+    return this.#request('completionNonStreaming', { request, ...this.#expected() });
+  }
+
+  embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
+    return this.#request('embedding', { request, ...this.#expected() });
+  }
+
+  listResumableSessions(): Promise<ResumeProbeResult[]> {
+    return this.#request('listResumableSessions');
+  }
+
+  resumeChatCompletion(
+    sessionId: string,
+    options?: ResumeChatCompletionOptions,
+  ): Promise<ResumeResult | AsyncIterable<ChatCompletionChunk>> {
+    return this.#request('resumeChatCompletion', { sessionId, options });
+  }
+
+  deleteResumableSession(sessionId: string): Promise<void> {
+    return this.#request('deleteResumableSession', { sessionId });
+  }
+
+  runtimeStatsText(modelId?: string): Promise<string> {
+    return this.#request('runtimeStatsText', { modelId });
+  }
+
+  interruptGenerate(): void {
+    void this.#request('interruptGenerate').catch(() => {});
+  }
+
+  async unload(): Promise<void> {
+    this.modelId = undefined;
+    this.chatOpts = undefined;
+    await this.#request('unload');
+  }
+
+  resetChat(keepStats = false, modelId?: string): Promise<void> {
+    return this.#request('resetChat', { keepStats, modelId });
+  }
+
+  getMessage(modelId?: string): Promise<string> {
+    return this.#request('getMessage', { modelId });
+  }
+
+  getMaxStorageBufferBindingSize(): Promise<number> {
+    return this.#request('getMaxStorageBufferBindingSize');
+  }
+
+  getGPUVendor(): Promise<string> {
+    return this.#request('getGPUVendor');
+  }
+
+  forwardTokensAndSample(inputIds: number[], isPrefill: boolean, modelId?: string): Promise<number> {
+    return this.#request('forwardTokensAndSample', { inputIds, isPrefill, modelId });
+  }
+
+  /** Takes an answer of the handler. */
+  onmessage(event: MessageEvent<MlcWorkerResponse>): void {
+    const { kind, uuid, content, error } = event.data;
+    if (kind === 'initProgressCallback') {
+      this.#onProgress?.(content as InitProgressReport);
+      return;
+    }
+    const waiting = this.#waiting.get(uuid);
+    this.#waiting.delete(uuid);
+    if (kind === 'return') waiting?.resolve(content as never);
+    if (kind === 'throw') waiting?.reject(error ? AutoglmError.fromJSON(error) : new Error(String(content)));
+  }
+
+  #expected(): { modelId: string[]; chatOpts?: ChatOptions[] } {
+    if (this.modelId) return { modelId: this.modelId, ...(this.chatOpts && { chatOpts: this.chatOpts }) };
+    throw new AutoglmError('engine-unloaded', 'No model is loaded.', { cure: 'Call reload(modelId).' });
+  }
+
+  #request<T>(kind: string, content: unknown = null): Promise<T> {
+    const uuid = crypto.randomUUID();
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(uuid, { resolve: resolve as Waiting['resolve'], reject });
+      this.worker.postMessage({ kind, uuid, content });
+    });
+  }
+
+  async #stream<Chunk>(kind: string, request: object): Promise<AsyncIterable<Chunk>> {
+    const streamId = crypto.randomUUID();
+    const expected = this.#expected();
+    const selectedModelId = expected.modelId[0];
+    await this.#request(kind, { request, selectedModelId, streamId, ...expected });
+    return this.#pull<Chunk>(streamId);
+  }
+
+  async *#pull<Chunk>(streamId: string): AsyncGenerator<Chunk, void, void> {
+    let isRunning = true;
+    try {
+      for (;;) {
+        const chunk = await this.#request<Chunk | undefined>('completionStreamNextChunk', { streamId });
+        if (chunk === undefined) break;
+        yield chunk;
+      }
+      isRunning = false;
+    } catch (error) {
+      isRunning = false;
+      throw error;
+    } finally {
+      // The reader left the loop: the worker stops.
+      if (isRunning) await this.#request('completionStreamReturn', { streamId });
+    }
+  }
+}
+
+/** Creates an engine whose handler runs in a worker, and loads a model: web-llm's function of this name. */
+export async function CreateWebWorkerMLCEngine(
+  // Web-llm's own type: whatever has the two members of a worker.
+  worker: unknown,
+  modelId: string | string[],
+  engineConfig?: MLCEngineConfig,
+  chatOpts?: ChatOptions | ChatOptions[],
+): Promise<WebWorkerMLCEngine> {
+  const engine = new WebWorkerMLCEngine(worker as ChatWorker, engineConfig);
+  await engine.reload(modelId, chatOpts);
+  return engine;
+}
