@@ -1,5 +1,5 @@
-// attention-combine whose output goes out as int8 digits for the next product. D is a multiple of 32 and at most
-// 4 WORKGROUP; the invocations beyond one head's vectors take every other split.
+// attention-combine whose output goes out as int8 digits for the next product. Workgroup (block of 32 outputs, sequence):
+// four invocations take eight outputs each, and sixteen such teams take every sixteenth split.
 
 override H: u32;
 override SPLITS: u32;
@@ -8,43 +8,48 @@ override SPLITS: u32;
 @group(0) @binding(1) var<storage, read> partial_stats: array<vec2f>;
 @group(0) @binding(2) var<storage, read> rows: array<Row>;
 
-const SIDE_BY_SIDE = WORKGROUP / D4;
+const TEAMS = WORKGROUP / 4u;
 
-var<workgroup> stats: array<vec2f, MAX_SPLITS>;
-var<workgroup> sums: array<vec4f, WORKGROUP>;
+var<workgroup> shares: array<f32, MAX_SPLITS>;
+var<workgroup> sums: array<vec4f, WORKGROUP * 2u>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
-  let head = workgroup.y * H + workgroup.x;
+  let blocks = D4 / 8u;
+  let head = workgroup.y * H + workgroup.x / blocks;
   let key_count = rows[workgroup.y].cache_index + 1u;
   let keys_a_split = keys_per_split(key_count, SPLITS);
   let used = (key_count + keys_a_split - 1u) / keys_a_split;
-  for (var split = index; split < used; split += WORKGROUP) {
-    stats[split] = partial_stats[head * SPLITS + split];
-  }
-  workgroupBarrier();
   var best = -3e38;
-  for (var split = 0u; split < used; split++) {
-    best = max(best, stats[split].x);
+  for (var split = index; split < used; split += WORKGROUP) {
+    best = max(best, partial_stats[head * SPLITS + split].x);
   }
-  let lane = index % D4;
-  let beside = index / D4;
-  var sum = vec4f(0);
+  best = reduce_max(best, index);
   var total = 0f;
-  for (var split = 0u; split < used; split++) {
-    total += stats[split].y * exp(stats[split].x - best);
+  for (var split = index; split < used; split += WORKGROUP) {
+    let stats = partial_stats[head * SPLITS + split];
+    let share = exp(stats.x - best);
+    shares[split] = share;
+    total += stats.y * share;
   }
-  if (beside < SIDE_BY_SIDE) {
-    for (var split = beside; split < used; split += SIDE_BY_SIDE) {
-      let share = exp(stats[split].x - best);
-      sum += partial_output[(head * SPLITS + split) * D4 + lane] * share;
+  // Its barriers stand between the writing and the reading of `shares`.
+  total = reduce_sum(total, index);
+  let octet = (workgroup.x % blocks) * 4u + index % 4u;
+  var a = vec4f(0);
+  var b = vec4f(0);
+  for (var split = index / 4u; split < used; split += TEAMS) {
+    let place = (head * SPLITS + split) * D4 + octet * 2u;
+    a += partial_output[place] * shares[split];
+    b += partial_output[place + 1u] * shares[split];
+  }
+  sums[index * 2u] = a;
+  sums[index * 2u + 1u] = b;
+  workgroupBarrier();
+  if (index < 4u) {
+    for (var team = 1u; team < TEAMS; team++) {
+      a += sums[(team * 4u + index) * 2u];
+      b += sums[(team * 4u + index) * 2u + 1u];
     }
   }
-  sums[index] = sum;
-  workgroupBarrier();
-  sum = vec4f(0);
-  for (var i = 0u; i < SIDE_BY_SIDE; i++) {
-    sum += sums[i * D4 + lane];
-  }
-  emit_quad(head * D4 + lane, sum / total, index, index < D4);
+  emit_octet(workgroup.y, H * blocks, workgroup.x * 4u + index % 4u, a / total, b / total, index, index < 4u);
 }

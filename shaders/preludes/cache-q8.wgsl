@@ -1,6 +1,7 @@
 // KV cache in 8 bits a value: four neighbouring values have 7 bits each and share an exponent of 4 bits, so
 // that whoever writes four values needs no other. Values beyond 1,008 are cut, which keys and values do not reach.
 alias CacheQuad = u32;
+alias CacheOctet = vec2u;
 
 // Powers of two of the smallest and largest step between neighbouring numbers: -11 and 4.
 fn pack_quad(value: vec4f) -> CacheQuad {
@@ -16,4 +17,7 @@ fn pack_quad(value: vec4f) -> CacheQuad {
 fn unpack_quad(value: CacheQuad) -> vec4f {
   let digits = (vec4i(bitcast<i32>(value)) << vec4u(25u, 18u, 11u, 4u)) >> vec4u(25u);
   return vec4f(digits) * bitcast<f32>(((value >> 28u) + 116u) << 23u);
+}
+fn unpack_octet(value: CacheOctet) -> mat2x4f {
+  return mat2x4f(unpack_quad(value.x), unpack_quad(value.y));
 }

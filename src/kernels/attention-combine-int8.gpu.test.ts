@@ -15,8 +15,9 @@ describe('AttentionCombineInt8', () => {
     { H: 5, D: 96, splits: 2, keyCounts: [33, 1, 2, 3, 4, 5, 6, 7], usedSplits: [2, 1, 1, 1, 1, 1, 1, 1] },
     { H: 2, D: 256, splits: 3, keyCounts: [96], usedSplits: [3] },
   ];
-  for (const { H, D, splits, keyCounts, usedSplits } of cases) {
-    it(`matches the reference for ${keyCounts.join(', ')} keys, ${H} heads of ${D}, ${splits} splits`, async () => {
+  for (const [index, { H, D, splits, keyCounts, usedSplits }] of cases.entries()) {
+    const reduction = index % 2 === 0 ? 'workgroup' : 'subgroup';
+    it(`matches the reference for ${keyCounts.join(', ')} keys, ${H} heads of ${D}, ${splits} splits, ${reduction}`, async () => {
       const heads = keyCounts.length * H;
       const partialOutput = randomFloats(heads * splits * D, 1);
       const maxima = randomFloats(heads * splits, 2, 20);
@@ -30,6 +31,7 @@ describe('AttentionCombineInt8', () => {
         H,
         D,
         splits,
+        reduction,
         rows: ref('rows'),
         partialOutput: ref('partialOutput'),
         partialStats: ref('partialStats'),
@@ -43,6 +45,7 @@ describe('AttentionCombineInt8', () => {
         exact: attentionCombineReference(...inputs),
         rounded: attentionCombineInt8Reference(...inputs),
         inputError: 1e-6,
+        K: H * D,
       });
     });
   }

@@ -1,31 +1,32 @@
 import source from '#shaders/attention-combine-int8.wgsl?raw';
 import type { AttentionCombineOptions } from './attention-combine.ts';
-import { EMIT_INT8_SHARED, type Int8Activations } from './int8-activations.ts';
-import type { KernelCall } from './kernel.ts';
+import { ROUND_INT8, EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
+import type { KernelCall, Reduction } from './kernel.ts';
 import { KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { reductionPrelude } from './reduction.ts';
 
-/** At least the vectors of the widest head. */
 const WORKGROUP = 64;
 
 /** As `AttentionCombineOptions`, with the output as int8 digits. D is a multiple of 32. */
 export interface AttentionCombineInt8Options extends Omit<AttentionCombineOptions, 'output'> {
+  readonly reduction: Reduction;
   /** [B, H D] */
   readonly output: Int8Activations;
 }
 
 /** `attentionCombine` whose output goes to a product in int8. */
 export function attentionCombineInt8(options: AttentionCombineInt8Options): KernelCall {
-  const { label, columns, H, D, splits, rows, partialOutput, partialStats, output } = options;
+  const { label, columns, H, D, splits, reduction, rows, partialOutput, partialStats, output } = options;
   return {
     label,
     program: {
       shader: 'attention-combine-int8',
       source,
-      preludes: [ROW, KEYS_PER_SPLIT, EMIT_INT8_SHARED],
+      preludes: [ROW, KEYS_PER_SPLIT, reductionPrelude(reduction), ROUND_INT8, EMIT_INT8],
       shape: { D4: D / 4, WORKGROUP, MAX_SPLITS: splits },
       constants: { H, SPLITS: splits },
     },
     bindings: { rows, partial_output: partialOutput, partial_stats: partialStats, ...output },
-    grid: [H, columns, 1],
+    grid: [(H * D) / INT8_GROUP, columns, 1],
   };
 }

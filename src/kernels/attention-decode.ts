@@ -2,7 +2,8 @@ import source from '#shaders/attention-decode.wgsl?raw';
 import { attentionCombine } from './attention-combine.ts';
 import { attentionCombineInt8 } from './attention-combine-int8.ts';
 import type { Int8Activations } from './int8-activations.ts';
-import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
+import { attentionSplit, supportsAttentionSplit, type SplitTiling } from './attention-split.ts';
+import type { BufferRef, CacheFormat, KernelCall, Reduction } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
 /** Invocations of a workgroup; fixed in the shader. */
@@ -22,6 +23,8 @@ export interface AttentionDecodeOptions {
   readonly context: number;
   /** Workgroups that share the keys of one KV head. */
   readonly splits: number;
+  /** Present where subgroups may be used. */
+  readonly tiling?: SplitTiling | undefined;
   /** [B, H, D] f32 */
   readonly q: BufferRef;
   /** [slots, KV, context, D] each, in the cache's format */
@@ -39,21 +42,31 @@ export interface AttentionDecodeOptions {
 
 /** Attention of one token a sequence: split along the keys, then joined. */
 export function attentionDecode(options: AttentionDecodeOptions): KernelCall[] {
-  return [splitAttention(options), attentionCombine({ ...options, label: `${options.label}.combine` })];
+  return [splitKeys(options), attentionCombine({ ...options, label: `${options.label}.combine` })];
 }
 
 /** `attentionDecode` whose output goes to a product in int8. */
 export function attentionDecodeInt8(
-  options: Omit<AttentionDecodeOptions, 'output'> & { readonly output: Int8Activations },
+  options: Omit<AttentionDecodeOptions, 'output'> & {
+    readonly reduction: Reduction;
+    readonly output: Int8Activations;
+  },
 ): KernelCall[] {
-  return [splitAttention(options), attentionCombineInt8({ ...options, label: `${options.label}.combine` })];
+  return [splitKeys(options), attentionCombineInt8({ ...options, label: `${options.label}.combine` })];
 }
 
-function splitAttention(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
+function splitKeys(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
+  const { tiling } = options;
+  const label = `${options.label}.split`;
+  if (tiling && supportsAttentionSplit(options, tiling)) return attentionSplit({ ...options, label, tiling });
+  return splitInWorkgroup({ ...options, label });
+}
+
+function splitInWorkgroup(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
   const { label, columns, H, KV, D, cacheFormat, context, splits } = options;
   const { q, keys, values, rows, partialOutput, partialStats } = options;
   return {
-    label: `${label}.split`,
+    label,
     program: {
       shader: 'attention-decode',
       source,

@@ -11,18 +11,35 @@ function groupOf(...values: number[]): Float32Array {
 }
 
 describe('encodeInt8', () => {
-  it('puts even and odd values of eight into a word each, high digits before low ones', () => {
-    const { codes, totals } = encodeInt8(groupOf(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
-    expect([...codes.subarray(0, 4)]).toEqual([0x07050301, 0x08060402, 0x00000009, 0x0000000a]);
+  it('puts even and odd values of eight into a word of a plane each, high digits before low ones', () => {
+    const { codes, totals } = encodeInt8(groupOf(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 32);
+    expect([...codes.subarray(0, 4)]).toEqual([0x07050301, 0x00000009, 0, 0]);
     // 127 is value 31: the last of the odd ones.
-    expect([...codes.subarray(4)]).toEqual([0, 0, 0, 0x7f000000, 0, 0, 0, 0, 0, 0, 0, 0]);
-    expect([...totals]).toEqual([1, 7 * (55 + 127)]);
+    expect([...codes.subarray(4, 8)]).toEqual([0x08060402, 0x0000000a, 0, 0x7f000000]);
+    expect([...codes.subarray(8)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(totals[0]).toBeCloseTo(1 / 254, 9);
+    expect(totals[1]).toBe(7 * (55 + 127));
+  });
+
+  it('keeps each plane of a row together', () => {
+    const groups = [1, 2, 3, 4].map((value) => [...groupOf(value)]);
+    const { codes } = encodeInt8(Float32Array.from(groups.flat()), 64);
+    // Rows of two groups: the even high digits of both, and so on.
+    const planes = [0, 8, 32, 40].map((first) => [codes[first], codes[first + 4]]);
+    expect(planes).toEqual([
+      [1, 2],
+      [0, 0],
+      [3, 4],
+      [0, 0],
+    ]);
   });
 
   it('keeps the rest of the high digit, of either sign, in the low one', () => {
-    const { codes } = encodeInt8(groupOf(2 + 10 / 254, -3 - 20 / 254, 4 - 30 / 254));
-    expect(new Int8Array(codes.buffer).subarray(0, 6)).toEqual(Int8Array.of(2, 4, 0, 0, -3, 0));
-    expect(new Int8Array(codes.buffer).subarray(32, 38)).toEqual(Int8Array.of(10, -30, 0, 0, -20, 0));
+    const { codes } = encodeInt8(groupOf(2 + 10 / 254, -3 - 20 / 254, 4 - 30 / 254), 32);
+    expect(new Int8Array(codes.buffer).subarray(0, 4)).toEqual(Int8Array.of(2, 4, 0, 0));
+    expect(new Int8Array(codes.buffer)[16]).toBe(-3);
+    expect(new Int8Array(codes.buffer).subarray(32, 36)).toEqual(Int8Array.of(10, -30, 0, 0));
+    expect(new Int8Array(codes.buffer)[48]).toBe(-20);
   });
 
   it('is undone by decodeInt8 to less than 1/64000 of the largest value of the group', () => {
@@ -45,7 +62,7 @@ describe('encodeInt8', () => {
   });
 
   it('gives 7 times the sum of the rounded values', () => {
-    const { values, sevenfoldSums } = decodeInt8(encodeInt8(randomFloats(64, 2)));
+    const { values, sevenfoldSums } = decodeInt8(encodeInt8(randomFloats(64, 2), 32), 32);
     [0, 1].forEach((group) => {
       const sum = values.subarray(group * 32, group * 32 + 32).reduce((total, value) => total + value, 0);
       expect(sevenfoldSums[group]).toBeCloseTo(7 * sum, 4);

@@ -1,8 +1,8 @@
-/** Activations as `preludes/emit-int8.wgsl` and `emit-int8-shared.wgsl` store them. */
+/** Activations as `preludes/emit-int8.wgsl` stores them. */
 export interface Int8Arrays {
-  /** [rows, K / 32, 16] words: 8 of high, 8 of low digits */
+  /** [rows, 4, K / 32, 4] words: planes of even high, odd high, even low and odd low digits */
   readonly codes: Uint32Array<ArrayBuffer>;
-  /** [rows, K / 32, 2]: scale, and 7 times the sum of the rounded values */
+  /** [rows, K / 32, 2]: step, and 7 times the sum of the rounded values */
   readonly totals: Float32Array<ArrayBuffer>;
 }
 
@@ -15,8 +15,8 @@ const LOW_STEPS = 254;
 /** Magnitudes below this one count as this one: 1 / scale must stay finite. */
 const SMALLEST = 2 ** -116;
 
-/** CPU twin of `preludes/emit-int8.wgsl` and `emit-int8-shared.wgsl`: values [rows, K], with K a multiple of 32, as digits. */
-export function encodeInt8(values: Float32Array): Int8Arrays {
+/** CPU twin of `preludes/emit-int8.wgsl`: values [rows, K], with K a multiple of 32, as digits. */
+export function encodeInt8(values: Float32Array, K: number): Int8Arrays {
   const groups = values.length / GROUP;
   const digits = new Int8Array(values.length * 2);
   const totals = new Float32Array(groups * 2);
@@ -27,38 +27,44 @@ export function encodeInt8(values: Float32Array): Int8Arrays {
     members.forEach((value, k) => {
       const high = Math.round(value / scale);
       const low = Math.round((value / scale - high) * LOW_STEPS);
-      const place = placeOfHigh(group, k);
+      const place = placeOfHigh(group, k, K);
       digits[place] = high;
-      digits[place + GROUP] = low;
+      digits[place + K] = low;
       sum += high + low / LOW_STEPS;
     });
-    totals.set([scale, 7 * scale * sum], group * 2);
+    totals.set([scale / LOW_STEPS, 7 * scale * sum], group * 2);
   }
   return { codes: new Uint32Array(digits.buffer), totals };
 }
 
 /** The values [rows, K] that digits stand for, and 7 times the sum of each group. */
-export function decodeInt8({ codes, totals }: Int8Arrays): {
+export function decodeInt8(
+  { codes, totals }: Int8Arrays,
+  K: number,
+): {
   values: Float32Array<ArrayBuffer>;
   sevenfoldSums: Float32Array<ArrayBuffer>;
 } {
   const digits = new Int8Array(codes.buffer, codes.byteOffset, codes.byteLength);
   const values = new Float32Array(codes.byteLength / 2).map((_, index) => {
     const group = Math.floor(index / GROUP);
-    const place = placeOfHigh(group, index % GROUP);
-    return totals[group * 2] * (digits[place] + digits[place + GROUP] / LOW_STEPS);
+    const place = placeOfHigh(group, index % GROUP, K);
+    return totals[group * 2] * (digits[place] * LOW_STEPS + digits[place + K]);
   });
   return { values, sevenfoldSums: totals.filter((_, index) => index % 2 === 1) };
 }
 
 /** What is left of values [rows, K] after `encodeInt8`. */
 export function roundToInt8Digits(values: Float32Array): Float32Array<ArrayBuffer> {
-  return decodeInt8(encodeInt8(values)).values;
+  // The order of rows does not matter here.
+  return decodeInt8(encodeInt8(values, values.length), values.length).values;
 }
 
-/** Byte of a value's high digit; its low digit lies 32 bytes on. */
-function placeOfHigh(group: number, k: number): number {
-  // Word 2j holds the even, word 2j + 1 the odd ones of the eight values 8j..8j+7.
-  const word = Math.floor(k / 8) * 2 + (k % 2);
-  return group * GROUP * 2 + word * 4 + Math.floor((k % 8) / 2);
+/** Byte of a value's high digit, `group` counted over all rows; its low digit lies two planes of K / 2 bytes on. */
+function placeOfHigh(group: number, k: number, K: number): number {
+  const row = Math.floor(group / (K / GROUP));
+  const inRow = group % (K / GROUP);
+  // A plane is K / 2 bytes; word j of a vector holds the even, or the odd, ones of the eight values 8j..8j+7.
+  const plane = k % 2;
+  return row * 2 * K + plane * (K / 2) + inRow * 16 + Math.floor(k / 8) * 4 + Math.floor((k % 8) / 2);
 }

@@ -1,22 +1,22 @@
-import emitSharedSource from '#shaders/preludes/emit-int8-shared.wgsl?raw';
 import emitSource from '#shaders/preludes/emit-int8.wgsl?raw';
+import roundSource from '#shaders/preludes/round-int8.wgsl?raw';
 import type { Prelude } from '../gpu/device.ts';
 import { prelude, type BufferRef } from './kernel.ts';
 
-/** `emit_group`, which writes activations as int8 digits. */
-export const EMIT_INT8: Prelude = prelude('emit-int8', emitSource);
+/** `round_octet`, which rounds activations to int8 digits. */
+export const ROUND_INT8: Prelude = prelude('round-int8', roundSource);
 
-/** `emit_quad`, which does the same with eight invocations a group. */
-export const EMIT_INT8_SHARED: Prelude = prelude('emit-int8-shared', emitSharedSource);
+/** `emit_octet`, which writes them to buffers; needs `ROUND_INT8`. */
+export const EMIT_INT8: Prelude = prelude('emit-int8', emitSource);
 
 /** Values that share a scale. */
 export const INT8_GROUP = 32;
 
-/** Rows of activations as two int8 digits a value; see `preludes/emit-int8.wgsl`. */
+/** Rows of activations as two int8 digits a value; see `preludes/round-int8.wgsl` and `emit-int8.wgsl`. */
 export interface Int8Activations {
-  /** [rows, K / 32, 4] vectors of packed digits: 2 bytes a value */
+  /** [rows, 4, K / 32] vectors of packed digits: 2 bytes a value */
   readonly codes: BufferRef;
-  /** [rows, K / 32] scale and 7 times the sum */
+  /** [rows, K / 32] step and 7 times the sum */
   readonly totals: BufferRef;
 }
 

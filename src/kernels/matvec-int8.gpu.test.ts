@@ -9,6 +9,7 @@ import { matvecReference } from './matvec.reference.ts';
 import { expectClose, randomFloats, ref, rowWords, runKernel, useDevice } from './parity.test-support.ts';
 import { quantizeActivations } from './quantize-activations.ts';
 import type { RopeAppendSizes, TokenPlace } from './rope-append.reference.ts';
+import type { RowTiling } from './row-tiling.ts';
 import { packMatrix } from './weight-packing.test-support.ts';
 
 /** Error of the kernel's f32 sums, and of a product with rounded activations, as shares of the largest output. */
@@ -28,23 +29,37 @@ describe('MatvecInt8', () => {
     readonly N: number;
     readonly K: number;
     readonly reduction: Reduction;
-    readonly workgroup: number;
+    readonly tiling: RowTiling;
     readonly partRows?: readonly number[];
   }
   const cases: readonly Case[] = [
-    { columns: 1, N: 1, K: 32, reduction: 'workgroup', workgroup: 32 },
-    { columns: 2, N: 7, K: 96, reduction: 'subgroup', workgroup: 64 },
-    { columns: 3, N: 130, K: 704, reduction: 'workgroup', workgroup: 16 },
-    { columns: 4, N: 65, K: 160, reduction: 'subgroup', workgroup: 32 },
-    { columns: 5, N: 9, K: 544, reduction: 'workgroup', workgroup: 16 },
-    { columns: 1, N: 77, K: 96, reduction: 'subgroup', workgroup: 64, partRows: [40, 37] },
-    { columns: 6, N: 50, K: 608, reduction: 'subgroup', workgroup: 128 },
-    { columns: 7, N: 12, K: 64, reduction: 'workgroup', workgroup: 128 },
-    { columns: 8, N: 43, K: 704, reduction: 'subgroup', workgroup: 16, partRows: [3, 40] },
+    { columns: 1, N: 1, K: 32, reduction: 'workgroup', tiling: { lanes: 32, sets: 1, rows: 4 } },
+    { columns: 2, N: 7, K: 96, reduction: 'subgroup', tiling: { lanes: 64, sets: 1, rows: 8 } },
+    { columns: 3, N: 130, K: 704, reduction: 'workgroup', tiling: { lanes: 8, sets: 4, rows: 8 } },
+    { columns: 4, N: 65, K: 160, reduction: 'subgroup', tiling: { lanes: 32, sets: 2, rows: 4 } },
+    { columns: 5, N: 9, K: 544, reduction: 'workgroup', tiling: { lanes: 16, sets: 1, rows: 4 } },
+    {
+      columns: 1,
+      N: 77,
+      K: 96,
+      reduction: 'subgroup',
+      tiling: { lanes: 64, sets: 2, rows: 4 },
+      partRows: [40, 37],
+    },
+    { columns: 6, N: 50, K: 608, reduction: 'subgroup', tiling: { lanes: 128, sets: 1, rows: 8 } },
+    { columns: 7, N: 12, K: 64, reduction: 'workgroup', tiling: { lanes: 128, sets: 1, rows: 4 } },
+    {
+      columns: 8,
+      N: 43,
+      K: 704,
+      reduction: 'subgroup',
+      tiling: { lanes: 32, sets: 4, rows: 16 },
+      partRows: [3, 40],
+    },
   ];
   for (const { columns, N, K, partRows, ...variant } of cases) {
     const parts = partRows ? `, parts of ${partRows.join(' and ')} rows` : '';
-    const name = `${columns} columns by ${N}x${K}${parts}, ${variant.workgroup} threads, ${variant.reduction}`;
+    const name = `${columns} columns by ${N}x${K}${parts}, ${describeTiling(variant.tiling)}, ${variant.reduction}`;
     it(`matches the reference for ${name}`, async () => {
       const weight = packMatrix('weight', { N, K, format: 'q4', seed: 1, ...(partRows && { partRows }) });
       const x = randomGroups(columns * K, 2);
@@ -57,7 +72,7 @@ describe('MatvecInt8', () => {
         x: X,
         y: ref('y'),
       });
-      const arrays = { ...weight.arrays, ...encodeInt8(x), y };
+      const arrays = { ...weight.arrays, ...encodeInt8(x, K), y };
       const results = await runKernel(device(), calls, arrays, { outputs: ['y'] });
       const actual = new Float32Array(results.y);
       const products = actual.subarray(0, columns * N);
@@ -80,7 +95,7 @@ describe('MatvecInt8', () => {
         columns,
         weight: weight.matrix,
         reduction: 'workgroup',
-        workgroup: 16,
+        tiling: { lanes: 16, sets: 1, rows: 4 },
         x: X,
         y: ref('y'),
       }),
@@ -122,6 +137,11 @@ describe('MatvecInt8', () => {
   );
 });
 
+/** A tiling in the words of a test's name. */
+function describeTiling({ lanes, sets, rows }: RowTiling): string {
+  return `${sets} x ${lanes} lanes, ${rows} rows`;
+}
+
 describe('RopeQkvInt8', () => {
   const device = useDevice({ storageBuffers: ROPE_QKV_STORAGE_BUFFERS });
 
@@ -129,7 +149,7 @@ describe('RopeQkvInt8', () => {
     readonly K: number;
     readonly cacheFormat: CacheFormat;
     readonly reduction: Reduction;
-    readonly workgroup: number;
+    readonly tiling: RowTiling;
     readonly partRows?: readonly number[];
     readonly tokens: readonly TokenPlace[];
   }
@@ -144,7 +164,7 @@ describe('RopeQkvInt8', () => {
       K: 32,
       cacheFormat: 'f32',
       reduction: 'workgroup',
-      workgroup: 32,
+      tiling: { lanes: 32, sets: 1, rows: 4 },
       tokens: [{ position: [5, 5, 5], slot: 0, cacheIndex: 2 }],
     },
     {
@@ -157,7 +177,7 @@ describe('RopeQkvInt8', () => {
       K: 96,
       cacheFormat: 'f16',
       reduction: 'subgroup',
-      workgroup: 64,
+      tiling: { lanes: 32, sets: 2, rows: 8 },
       tokens: [
         { position: [3, 4, 6], slot: 0, cacheIndex: 4 },
         { position: [3, 5, 2], slot: 1, cacheIndex: 5 },
@@ -174,7 +194,7 @@ describe('RopeQkvInt8', () => {
       K: 160,
       cacheFormat: 'q8',
       reduction: 'subgroup',
-      workgroup: 16,
+      tiling: { lanes: 32, sets: 1, rows: 4 },
       tokens: [
         { position: [7, 8, 9], slot: 2, cacheIndex: 0 },
         { position: [0, 1, 2], slot: 0, cacheIndex: 4 },
@@ -191,18 +211,18 @@ describe('RopeQkvInt8', () => {
       K: 64,
       cacheFormat: 'f16',
       reduction: 'workgroup',
-      workgroup: 16,
+      tiling: { lanes: 8, sets: 2, rows: 4 },
       partRows: [88, 164, 4],
       tokens: Array.from({ length: 8 }, (_, slot) => {
         return { position: [slot, 19 - slot, 2 * slot] as const, slot: 7 - slot, cacheIndex: slot % 4 };
       }),
     },
   ];
-  for (const { cacheFormat, reduction, workgroup, partRows, tokens, K, ...sizes } of cases) {
+  for (const { cacheFormat, reduction, tiling, partRows, tokens, K, ...sizes } of cases) {
     const { H, KV, D, rotaryDimensions, mropeSections, context } = sizes;
     const name =
       `${tokens.length} columns of ${K}, ${H} heads on ${KV} of ${D}, ${rotaryDimensions} rotating ` +
-      `in sections of ${mropeSections.join(', ')}, ${cacheFormat} cache, ${workgroup} threads, ${reduction}` +
+      `in sections of ${mropeSections.join(', ')}, ${cacheFormat} cache, ${describeTiling(tiling)}, ${reduction}` +
       (partRows ? `, parts of ${partRows.join(', ')} rows` : '');
     it(`matches the reference for ${name}`, async () => {
       const N = (H + 2 * KV) * D;
@@ -219,7 +239,7 @@ describe('RopeQkvInt8', () => {
       const empty = new Float32Array(slots * KV * context * D).fill(UNTOUCHED_CACHE);
       const arrays = {
         ...weight.arrays,
-        ...encodeInt8(x),
+        ...encodeInt8(x, K),
         ...inputs,
         rows: rowWords(tokens),
         q: new Float32Array((columns + 1) * H * D).fill(UNTOUCHED),
@@ -230,7 +250,7 @@ describe('RopeQkvInt8', () => {
         label: 'test',
         columns,
         reduction,
-        workgroup,
+        tiling,
         weight: weight.matrix,
         ...sizes,
         cacheFormat,

@@ -6,12 +6,9 @@ import type { Prelude } from '../gpu/device.ts';
 import type { Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type KernelCall, type Reduction, type WeightMatrix } from './kernel.ts';
 import { cachePrelude, ROW } from './prelude-sources.ts';
-import { reductionPrelude } from './reduction.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
+import { rowProduct, type RowTiling } from './row-tiling.ts';
 import { weightBindings } from './weight-bindings.ts';
-
-/** Outputs of one workgroup; fixed in the shader. */
-const OUTPUTS = 4;
 
 /** Storage buffers that `ropeQkvInt8` binds: more than every device grants. */
 export const ROPE_QKV_STORAGE_BUFFERS = 10;
@@ -24,7 +21,9 @@ export interface MatvecInt8Options {
   /** [N, K] at `q4` */
   readonly weight: WeightMatrix;
   readonly reduction: Reduction;
-  readonly workgroup: number;
+  /** As in `RowProductOptions`. */
+  readonly leastSubgroup?: number | undefined;
+  readonly tiling: RowTiling;
   /** [columns, K] */
   readonly x: Int8Activations;
 }
@@ -58,17 +57,20 @@ export function ropeQkvInt8(
 }
 
 function product(options: MatvecInt8Options, store: Store): KernelCall[] {
-  const { label, columns, weight, reduction, workgroup, x } = options;
-  return weight.parts.map((part) => ({
-    label,
-    program: {
-      shader: 'matvec-int8',
-      source,
-      preludes: [reductionPrelude(reduction), ...store.preludes],
-      shape: { COLUMNS: columns, WORKGROUP: workgroup },
-      constants: { K: weight.K, N: part.rowCount, Y_OFFSET: part.firstRow, ...store.constants },
-    },
-    bindings: { ...weightBindings(part), ...x, ...store.bindings },
-    grid: [ceilDivide(part.rowCount, OUTPUTS), 1, 1],
-  }));
+  const { label, weight, tiling, x } = options;
+  const { preludes, shape } = rowProduct(tiling, { ...options, K: weight.K });
+  return weight.parts.map((part): KernelCall => {
+    return {
+      label,
+      program: {
+        shader: 'matvec-int8',
+        source,
+        preludes: [...preludes, ...store.preludes],
+        shape,
+        constants: { N: part.rowCount, Y_OFFSET: part.firstRow, ...store.constants },
+      },
+      bindings: { ...weightBindings(part), x_codes: x.codes, x_totals: x.totals, ...store.bindings },
+      grid: [ceilDivide(part.rowCount, tiling.rows * tiling.sets), 1, 1],
+    };
+  });
 }

@@ -1,7 +1,9 @@
 import source from '#shaders/quantize-activations.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import { EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
+import { ROUND_INT8, EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
 import type { BufferRef, KernelCall, RowCount } from './kernel.ts';
+
+const WORKGROUP = 64;
 
 /** What `quantizeActivations` reads and writes; shapes in brackets. */
 export interface QuantizeActivationsOptions {
@@ -20,8 +22,14 @@ export function quantizeActivations({ label, rows, K, x, y }: QuantizeActivation
   const groups = K / INT8_GROUP;
   return {
     label,
-    program: { shader: 'quantize-activations', source, preludes: [EMIT_INT8], constants: { GROUPS: groups } },
+    program: {
+      shader: 'quantize-activations',
+      source,
+      preludes: [ROUND_INT8, EMIT_INT8],
+      shape: { WORKGROUP },
+      constants: { GROUPS: groups },
+    },
     bindings: { x, ...y },
-    grid: [ceilDivide(groups, 64), { rows, per: 1 }, 1],
+    grid: [ceilDivide(groups * 4, WORKGROUP), { rows, per: 1 }, 1],
   };
 }

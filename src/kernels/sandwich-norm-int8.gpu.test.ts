@@ -50,7 +50,7 @@ describe('SandwichNormInt8', () => {
         const expected = sandwichNormInt8Reference(arrays, sizes);
         expectClose(new Float32Array(results.hidden), expected.hidden, 1e-6);
         const exact = sandwichNormReference(arrays, sizes).y;
-        expectInt8Close(results, { exact, rounded: expected.y, inputError: 1e-6 });
+        expectInt8Close(results, { exact, rounded: expected.y, inputError: 1e-6, K: C });
       });
     }
   }

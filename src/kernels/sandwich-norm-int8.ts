@@ -1,6 +1,6 @@
 import source from '#shaders/sandwich-norm-int8.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import { EMIT_INT8_SHARED, type Int8Activations } from './int8-activations.ts';
+import { ROUND_INT8, EMIT_INT8, type Int8Activations } from './int8-activations.ts';
 import type { KernelCall } from './kernel.ts';
 import { reductionPrelude } from './reduction.ts';
 import type { SandwichNormOptions } from './sandwich-norm.ts';
@@ -19,8 +19,8 @@ export function sandwichNormInt8(options: SandwichNormInt8Options): KernelCall {
     program: {
       shader: 'sandwich-norm-int8',
       source,
-      preludes: [EMIT_INT8_SHARED, reductionPrelude(reduction)],
-      shape: { WORKGROUP: workgroup, ITEMS: ceilDivide(C / 4, workgroup) },
+      preludes: [ROUND_INT8, EMIT_INT8, reductionPrelude(reduction)],
+      shape: { WORKGROUP: workgroup, ITEMS: ceilDivide(C / 8, workgroup) },
       constants: { C, EPSILON: epsilon },
     },
     bindings: { x, post_weight: postWeight, pre_weight: preWeight, hidden, ...y },

@@ -1,6 +1,6 @@
 import source from '#shaders/swiglu-int8.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import { EMIT_INT8_SHARED, type Int8Activations } from './int8-activations.ts';
+import { ROUND_INT8, EMIT_INT8, type Int8Activations } from './int8-activations.ts';
 import type { KernelCall } from './kernel.ts';
 import type { SwigluOptions } from './swiglu.ts';
 
@@ -19,11 +19,11 @@ export function swigluInt8({ label, rows, F, x, y }: SwigluInt8Options): KernelC
     program: {
       shader: 'swiglu-int8',
       source,
-      preludes: [EMIT_INT8_SHARED],
+      preludes: [ROUND_INT8, EMIT_INT8],
       shape: { WORKGROUP },
       constants: { F },
     },
     bindings: { x, ...y },
-    grid: [ceilDivide(F / 4, WORKGROUP), { rows, per: 1 }, 1],
+    grid: [ceilDivide(F / 8, WORKGROUP), { rows, per: 1 }, 1],
   };
 }

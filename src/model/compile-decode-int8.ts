@@ -1,5 +1,6 @@
 import { attentionDecodeInt8 } from '../kernels/attention-decode.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
+import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
 import { INT8_GROUP, int8Words, type Int8Activations } from '../kernels/int8-activations.ts';
 import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
 import { matvecInt8, ropeQkvInt8 } from '../kernels/matvec-int8.ts';
@@ -8,7 +9,7 @@ import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
 import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
 import { swigluInt8 } from '../kernels/swiglu-int8.ts';
-import type { CompileOptions } from './compile-options.ts';
+import type { CompileOptions, Int8Tilings } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
 import type { PlanBuilder } from './plan.ts';
 import { ROW_WORDS } from './step.ts';
@@ -52,9 +53,13 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     quantizeActivations({ label: 'layer.0.quantize', rows: 'tokens', K: C, x: normed, y: x }),
   );
   weights.layers.forEach((layer, index) => {
-    const nextNorm = weights.layers[index + 1]?.inputNorm ?? weights.finalNorm;
+    const next = weights.layers[index + 1];
     addAttention(compiler, layer, index, { rows, hidden, x });
-    addMlp(compiler, layer, index, { hidden, x, nextNorm });
+    addMlp(compiler, layer, `layer.${index}`, {
+      hidden,
+      x,
+      nextNorm: next?.inputNorm ?? weights.finalNorm,
+    });
   });
   return x;
 }
@@ -68,13 +73,13 @@ export function addHeadInt8(
   const { builder, config, columns } = compiler;
   const y = builder.buffer(TEXT_BUFFERS.logits, columns * config.V);
   if ('x' in input) {
-    builder.add(...matvecInt8({ ...productOptions(compiler, 'head', weights.head), x: input.x, y }));
+    builder.add(...matvecInt8({ ...productOptions(compiler, 'head', 'head', weights.head), x: input.x, y }));
     return;
   }
   const x = addActivations(compiler, 'normed', config.C);
   builder.add(
     quantizeActivations({ label: 'head.quantize', rows: 'tokens', K: config.C, x: input.rows, y: x }),
-    ...matvecInt8({ ...productOptions(compiler, 'head', weights.head), x, y }),
+    ...matvecInt8({ ...productOptions(compiler, 'head', 'head', weights.head), x, y }),
   );
 }
 
@@ -98,6 +103,7 @@ function addAttention(
       label: `${label}.attention`,
       ...config,
       ...options,
+      tiling: options.splitTiling,
       columns,
       rows,
       q,
@@ -106,7 +112,7 @@ function addAttention(
       partialStats: builder.buffer('partial-stats', columns * H * splits * 2),
       output: attended,
     }),
-    ...matvecInt8({ ...productOptions(compiler, `${label}.o`, layer.o), x: attended, y: projected }),
+    ...matvecInt8({ ...productOptions(compiler, 'o', `${label}.o`, layer.o), x: attended, y: projected }),
     sandwichNormInt8({
       ...rowOptions(compiler, `${label}.attention-norm`),
       x: projected,
@@ -127,7 +133,7 @@ function addQkv(
   const { builder, config, options, columns } = compiler;
   const { x, ...targets } = refs;
   const rope = builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions);
-  const product = productOptions(compiler, `${label}.qkv`, layer.qkv);
+  const product = productOptions(compiler, 'qkv', `${label}.qkv`, layer.qkv);
   const turn = { ...config, ...options, ...targets, rope, bias: layer.qkvBias };
   if (options.fusesRope) return ropeQkvInt8({ ...turn, ...product, x });
   const qkv = builder.buffer('qkv', columns * layer.qkv.N);
@@ -137,19 +143,21 @@ function addQkv(
 function addMlp(
   compiler: DecodeInt8Compiler,
   layer: TextLayerWeights,
-  index: number,
-  { hidden, x, nextNorm }: { hidden: BufferRef; x: Int8Activations; nextNorm: BufferRef },
+  label: string,
+  refs: { hidden: BufferRef; x: Int8Activations; nextNorm: BufferRef },
 ): void {
   const { builder, config, columns } = compiler;
   const { C, F } = config;
-  const label = `layer.${index}`;
-  const gateUp = builder.buffer('gate-up', columns * 2 * F);
+  const { hidden, x, nextNorm } = refs;
   const activated = addActivations(compiler, 'activated', F);
   const projected = builder.buffer('projected', columns * C);
   builder.add(
-    ...matvecInt8({ ...productOptions(compiler, `${label}.gate-up`, layer.gateUp), x, y: gateUp }),
-    swigluInt8({ label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp, y: activated }),
-    ...matvecInt8({ ...productOptions(compiler, `${label}.down`, layer.down), x: activated, y: projected }),
+    ...addGateUp(compiler, label, { weight: layer.gateUp, x, y: activated }),
+    ...matvecInt8({
+      ...productOptions(compiler, 'down', `${label}.down`, layer.down),
+      x: activated,
+      y: projected,
+    }),
     sandwichNormInt8({
       ...rowOptions(compiler, label),
       x: projected,
@@ -161,6 +169,22 @@ function addMlp(
   );
 }
 
+function addGateUp(
+  compiler: DecodeInt8Compiler,
+  label: string,
+  { weight, x, y }: { weight: WeightMatrix; x: Int8Activations; y: Int8Activations },
+): KernelCall[] {
+  const { builder, config, columns } = compiler;
+  const { F } = config;
+  const product = productOptions(compiler, 'gateUp', `${label}.gate-up`, weight);
+  if (weight.parts.length === 1) return [gateUpInt8({ ...product, x, y })];
+  const gateUp = builder.buffer('gate-up', columns * 2 * F);
+  return [
+    ...matvecInt8({ ...product, x, y: gateUp }),
+    swigluInt8({ label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp, y }),
+  ];
+}
+
 function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, K: number): Int8Activations {
   const words = int8Words(columns * K);
   return {
@@ -169,9 +193,14 @@ function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, 
   };
 }
 
-function productOptions({ options, columns }: DecodeInt8Compiler, label: string, weight: WeightMatrix) {
-  const { reduction, matvecWorkgroup: workgroup } = options;
-  return { label, columns, weight, reduction, workgroup } as const;
+function productOptions(
+  { options, columns }: DecodeInt8Compiler,
+  kind: keyof Int8Tilings,
+  label: string,
+  weight: WeightMatrix,
+) {
+  const { reduction, leastSubgroup, int8Tilings } = options;
+  return { label, columns, weight, reduction, leastSubgroup, tiling: int8Tilings[kind] } as const;
 }
 
 function rowOptions({ config, options }: DecodeInt8Compiler, label: string) {

@@ -1,6 +1,8 @@
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
+import type { SplitTiling } from '../kernels/attention-split.ts';
 import type { CacheFormat, Reduction } from '../kernels/kernel.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
+import type { RowTiling } from '../kernels/row-tiling.ts';
 
 /** How the compiler builds a model's Plans; chosen once, by capability. */
 export interface CompileOptions {
@@ -14,6 +16,8 @@ export interface CompileOptions {
   /** Tokens of one prefill chunk: the work between two looks at the abort signal. */
   readonly prefillChunk: number;
   readonly reduction: Reduction;
+  /** Invocations that every subgroup has at least. */
+  readonly leastSubgroup: number;
   /** How f32 products run: through workgroup memory, or without it on adapters that compute on the CPU. */
   readonly products: 'shared' | 'direct';
   /** How a decode step multiplies: f32, or int8 digits of the activations with 4-bit weights. */
@@ -22,16 +26,23 @@ export interface CompileOptions {
   readonly fusesRope: boolean;
   /** Invocations of a workgroup that reduces a row. */
   readonly rowWorkgroup: number;
-  /** Invocations of a mat-vec workgroup. */
+  /** Invocations of an f32 mat-vec workgroup. */
   readonly matvecWorkgroup: number;
+  /** How the int8 products of a decode step share their work. */
+  readonly int8Tilings: Int8Tilings;
   /** Invocations of a sampling workgroup. */
   readonly sampleWorkgroup: number;
   /** Workgroups that share the keys of one KV head in a decode step. */
   readonly splits: number;
+  /** How a workgroup shares a split; absent: the kernel that needs no subgroups. */
+  readonly splitTiling?: SplitTiling | undefined;
 }
 
 /** `int8` reads the same weights with a third of the instructions; `f32` works everywhere. */
 export type Arithmetic = 'f32' | 'int8';
+
+/** The products of a decode step, each with its own best shape. */
+export type Int8Tilings = Readonly<Record<'qkv' | 'o' | 'gateUp' | 'down' | 'head', RowTiling>>;
 
 /** What the caller decides; the rest follows from the device. */
 export interface CompileRequest {
@@ -41,6 +52,9 @@ export interface CompileRequest {
   readonly prefillChunk?: number;
   readonly reduction?: Reduction;
   readonly arithmetic?: Arithmetic;
+  readonly int8Tilings?: Int8Tilings;
+  readonly splits?: number;
+  readonly splitTiling?: SplitTiling;
 }
 
 /** Chooses the variants for a device. */
@@ -49,6 +63,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
   // Subgroups of 4 (software) save nothing over workgroup memory.
   const prefersSubgroups = hasSubgroups && subgroupSizes.min >= 8;
   const isCuda = capabilities.cuda !== undefined;
+  const reduction = request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup');
   return {
     target: isCuda ? 'cuda' : 'webgpu',
     context: request.context,
@@ -56,7 +71,8 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     // CUDA has no kernels for a cache in 8 bits.
     cacheFormat: isCuda && request.cacheFormat === 'q8' ? 'f16' : (request.cacheFormat ?? 'f16'),
     prefillChunk: request.prefillChunk ?? (isCuda ? Math.min(2048, request.context) : isSoftware ? 64 : 512),
-    reduction: request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup'),
+    reduction,
+    leastSubgroup: subgroupSizes.min,
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
@@ -64,15 +80,56 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     rowWorkgroup: isSoftware ? 32 : largestRowWorkgroup(limits),
     matvecWorkgroup: isSoftware ? 16 : 128,
     sampleWorkgroup: isSoftware ? 64 : 256,
-    splits: isSoftware ? 4 : 64,
+    int8Tilings:
+      request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
+    splits: request.splits ?? (isSoftware ? 4 : 256),
+    ...(reduction === 'subgroup' && {
+      splitTiling: request.splitTiling ?? (subgroupSizes.min >= 8 ? SPLIT_TILING : NARROW_SPLIT_TILING),
+    }),
   };
 }
+
+/** The shapes that ran best on an H100, as far as the subgroups allow them. */
+function chooseTilings(reduction: Reduction, largestSubgroup: number): Int8Tilings {
+  const least = reduction === 'subgroup' ? largestSubgroup : 1;
+  // 256 invocations, which every device grants, in as many sets as make up a group of 32 outputs.
+  const gateUp = [32, 64, 128].find((lanes) => lanes >= least) ?? 128;
+  const rows = { lanes: 128, sets: 1, rows: 4 };
+  return {
+    qkv: rows,
+    o: rows,
+    gateUp: { lanes: gateUp, sets: 256 / gateUp, rows: gateUp / 4 },
+    down: rows,
+    head: least <= 64 ? { lanes: 64, sets: 2, rows: 4 } : rows,
+  };
+}
+
+/** Few invocations, because software runs each of them in turn. */
+const SOFTWARE_ROWS: RowTiling = { lanes: 8, sets: 1, rows: 4 };
+const SOFTWARE_TILINGS: Int8Tilings = {
+  qkv: SOFTWARE_ROWS,
+  o: SOFTWARE_ROWS,
+  gateUp: { lanes: 4, sets: 4, rows: 16 },
+  down: SOFTWARE_ROWS,
+  head: SOFTWARE_ROWS,
+};
+
+/** A subgroup of at least eight is a condition of using subgroups at all. */
+const SPLIT_TILING: SplitTiling = { workgroup: 128, keyLanes: 8, keys: 8, headGroups: 4 };
+const NARROW_SPLIT_TILING: SplitTiling = { workgroup: 64, keyLanes: 4, keys: 8, headGroups: 4 };
 
 /** Bytes of workgroup memory that an invocation takes which sums a row and rounds it to int8 digits. */
 const ROW_BYTES_AN_INVOCATION = 32;
 
-/** The power of two, because reductions halve a workgroup, that the device grants; at most 1024. */
+/** More invocations than a row of the real model has vectors of eight would idle. */
+const MOST_ROW_INVOCATIONS = 512;
+
+/** The power of two, because reductions halve a workgroup, that the device grants; at most 512. */
 function largestRowWorkgroup({ maxWorkgroupInvocations, maxWorkgroupStorageBytes }: DeviceLimits): number {
-  const most = Math.min(1024, maxWorkgroupInvocations, maxWorkgroupStorageBytes / ROW_BYTES_AN_INVOCATION);
+  const most = Math.min(
+    MOST_ROW_INVOCATIONS,
+    maxWorkgroupInvocations,
+    maxWorkgroupStorageBytes / ROW_BYTES_AN_INVOCATION,
+  );
   return 2 ** Math.floor(Math.log2(most));
 }

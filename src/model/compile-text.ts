@@ -211,6 +211,7 @@ function attend(
     ...common,
     columns,
     splits,
+    tiling: options.splitTiling,
     rows,
     q,
     keys,
