@@ -2,40 +2,15 @@ import source from '#shaders/attention-decode.wgsl?raw';
 import { attentionCombine } from './attention-combine.ts';
 import { attentionCombineInt8 } from './attention-combine-int8.ts';
 import type { Int8Activations } from './int8-activations.ts';
-import { attentionSplit, supportsAttentionSplit, type SplitTiling } from './attention-split.ts';
-import type { BufferRef, CacheFormat, KernelCall, Reduction } from './kernel.ts';
+import { attentionSplit, supportsAttentionSplit, type SplitKeysOptions } from './attention-split.ts';
+import type { BufferRef, KernelCall, Reduction } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
 /** Invocations of a workgroup; fixed in the shader. */
 const WIDTH = 64;
 
 /** What `attentionDecode` computes with; shapes in brackets. */
-export interface AttentionDecodeOptions {
-  readonly label: string;
-  /** Sequences of the step: 1 to 8. */
-  readonly columns: number;
-  readonly H: number;
-  readonly KV: number;
-  /** At most 256. */
-  readonly D: number;
-  readonly cacheFormat: CacheFormat;
-  /** Positions that a slot of the cache holds. */
-  readonly context: number;
-  /** Workgroups that share the keys of one KV head. */
-  readonly splits: number;
-  /** Present where subgroups may be used. */
-  readonly tiling?: SplitTiling | undefined;
-  /** [B, H, D] f32 */
-  readonly q: BufferRef;
-  /** [slots, KV, context, D] each, in the cache's format */
-  readonly keys: BufferRef;
-  readonly values: BufferRef;
-  /** [B] `Row`s */
-  readonly rows: BufferRef;
-  /** [B, H, splits, D] f32, scratch */
-  readonly partialOutput: BufferRef;
-  /** [B, H, splits, 2] f32, scratch */
-  readonly partialStats: BufferRef;
+export interface AttentionDecodeOptions extends SplitKeysOptions {
   /** [B, H, D] f32 */
   readonly output: BufferRef;
 }
@@ -47,7 +22,7 @@ export function attentionDecode(options: AttentionDecodeOptions): KernelCall[] {
 
 /** `attentionDecode` whose output goes to a product in int8. */
 export function attentionDecodeInt8(
-  options: Omit<AttentionDecodeOptions, 'output'> & {
+  options: SplitKeysOptions & {
     readonly reduction: Reduction;
     readonly output: Int8Activations;
   },
@@ -55,14 +30,14 @@ export function attentionDecodeInt8(
   return [splitKeys(options), attentionCombineInt8({ ...options, label: `${options.label}.combine` })];
 }
 
-function splitKeys(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
+function splitKeys(options: SplitKeysOptions): KernelCall {
   const { tiling } = options;
   const label = `${options.label}.split`;
   if (tiling && supportsAttentionSplit(options, tiling)) return attentionSplit({ ...options, label, tiling });
   return splitInWorkgroup({ ...options, label });
 }
 
-function splitInWorkgroup(options: Omit<AttentionDecodeOptions, 'output'>): KernelCall {
+function splitInWorkgroup(options: SplitKeysOptions): KernelCall {
   const { label, columns, H, KV, D, cacheFormat, context, splits } = options;
   const { q, keys, values, rows, partialOutput, partialStats } = options;
   return {

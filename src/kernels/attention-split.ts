@@ -1,6 +1,5 @@
 import source from '#shaders/attention-split.wgsl?raw';
-import type { AttentionDecodeOptions } from './attention-decode.ts';
-import type { KernelCall } from './kernel.ts';
+import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
 import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 
 /** How a workgroup of `attentionSplit` shares its work. */
@@ -13,6 +12,35 @@ export interface SplitTiling {
   readonly keys: number;
   /** Teams that share the 16 heads: a power of two. */
   readonly headGroups: number;
+}
+
+/** What the attention of a decode step computes with, before its splits are joined; shapes in brackets. */
+export interface SplitKeysOptions {
+  readonly label: string;
+  /** Sequences of the step: 1 to 8. */
+  readonly columns: number;
+  readonly H: number;
+  readonly KV: number;
+  /** At most 256. */
+  readonly D: number;
+  readonly cacheFormat: CacheFormat;
+  /** Positions that a slot of the cache holds. */
+  readonly context: number;
+  /** Workgroups that share the keys of one KV head. */
+  readonly splits: number;
+  /** Present where subgroups may be used. */
+  readonly tiling?: SplitTiling | undefined;
+  /** [B, H, D] f32 */
+  readonly q: BufferRef;
+  /** [slots, KV, context, D] each, in the cache's format */
+  readonly keys: BufferRef;
+  readonly values: BufferRef;
+  /** [B] `Row`s */
+  readonly rows: BufferRef;
+  /** [B, H, splits, D] f32, scratch */
+  readonly partialOutput: BufferRef;
+  /** [B, H, splits, 2] f32, scratch */
+  readonly partialStats: BufferRef;
 }
 
 /** Heads that the kernel holds. */
@@ -28,7 +56,7 @@ export function supportsAttentionSplit(
 
 /** Attention of one token a sequence over each part of the keys; `attentionCombine` joins them. Needs subgroups. */
 export function attentionSplit(
-  options: Omit<AttentionDecodeOptions, 'output'> & {
+  options: SplitKeysOptions & {
     readonly tiling: SplitTiling;
   },
 ): KernelCall {
