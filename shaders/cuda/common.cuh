@@ -11,6 +11,11 @@ typedef unsigned int u32;
   enum : u32 { name##__shared_bytes = (shared) };      \
   extern "C" __global__ void __launch_bounds__(threads) name
 
+// The same with so many blocks a multiprocessor, which caps a thread's registers.
+#define KERNEL_DENSE(name, threads, blocks, shared)    \
+  enum : u32 { name##__shared_bytes = (shared) };      \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name
+
 // One token of a step.
 struct Row {
   u32 position[3];

@@ -3,71 +3,175 @@
 #include "mma.cuh"
 
 constexpr int MATVEC_WARPS = 8;
-// 16-byte pieces of a row that a lane fetches at a time.
-constexpr int MATVEC_PIECES = 4;
+// Units that each warp has on their way from memory.
+constexpr int MATVEC_DEPTH = 3;
+// Bytes of a unit in shared memory: two octets of rows, each 1024 of nibbles, then 128 of scales for each.
+constexpr u32 UNIT_BYTES = 2304;
+constexpr u32 MATVEC_SHARED = 55296;
+constexpr u32 PACK_SHARED = 65536;
 
-struct WeightPiece {
-  uint4 words[2];
-  __half scale[2];
+// 4-bit weights as the products read them. Eight rows, an octet, keep their place in memory; inside it, a unit of 8
+// pieces of 32 values along K lies together: [piece / 4][row][piece % 4] for the nibbles of a piece (16 bytes),
+// [row][piece % 4][piece / 4] for its scale. What is left of K after whole units follows as [row][piece].
+struct PackedRows {
+  u32 pieces, full, rest, units;
+  __device__ __forceinline__ PackedRows(u32 K)
+      : pieces(K / 32), full(K / 32 / 8), rest(K / 32 % 8), units((K / 32 + 7) / 8) {}
+  __device__ __forceinline__ u32 weight_place(u32 row, u32 piece) const {
+    const u32 unit = piece / 8, inside = piece % 8;
+    if (unit >= full) return full * 64 + row * rest + inside;
+    return unit * 64 + inside / 4 * 32 + row * 4 + inside % 4;
+  }
+  __device__ __forceinline__ u32 scale_place(u32 row, u32 piece) const {
+    const u32 unit = piece / 8, inside = piece % 8;
+    if (unit >= full) return full * 64 + row * rest + inside;
+    return unit * 64 + (row * 4 + inside % 4) * 2 + inside / 4;
+  }
 };
 
-// Sums of 16 rows of a 4-bit weight times up to 8 columns of x, by all warps together, in `sums` [16][8].
-// K goes in pieces of 32 values, which share a scale: a lane takes piece 4 i + lane % 4 of two rows, for the i of its
-// warp. Which k an mma sees in which place does not matter as long as A and B agree, so a lane's 16 bytes are used as
-// they come.
-template <typename RowOf>
-__device__ __forceinline__ void multiply_rows(const uint4* weight, const __half* scales, const __half* x, u32 K,
-                                              u32 columns, RowOf row_of, float (*sums)[16][8]) {
-  const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
-  const u32 pieces = K / 32, steps = (pieces + 3) / 4;
-  const size_t first = (size_t)row_of(group) * pieces, second = (size_t)row_of(group + 8) * pieces;
-  WeightPiece piece[MATVEC_PIECES];
-  auto fetch = [&](u32 step) {
-#pragma unroll
-    for (int i = 0; i < MATVEC_PIECES; i++) {
-      const u32 place = (step + i * MATVEC_WARPS) * 4 + quarter;
-      const bool is_inside = place < pieces;
-      piece[i].words[0] = is_inside ? __ldcs(weight + first + place) : make_uint4(0, 0, 0, 0);
-      piece[i].words[1] = is_inside ? __ldcs(weight + second + place) : make_uint4(0, 0, 0, 0);
-      piece[i].scale[0] = is_inside ? scales[first + place] : __ushort_as_half(0);
-      piece[i].scale[1] = is_inside ? scales[second + place] : __ushort_as_half(0);
-    }
-  };
-  fetch(warp);
-  wait_for_earlier_kernels();
-  float d[4] = {};
-  for (u32 step = warp; step < steps; step += MATVEC_WARPS * MATVEC_PIECES) {
-    if (step != warp) fetch(step);
-#pragma unroll
-    for (int i = 0; i < MATVEC_PIECES; i++) {
-      const u32 place = (step + i * MATVEC_WARPS) * 4 + quarter;
-      const uint4* column = reinterpret_cast<const uint4*>(x + (size_t)group * K) + place * 4;
-      const bool has_column = group < columns && place < pieces;
-      const __half2 scale0 = __half2half2(piece[i].scale[0]), scale1 = __half2half2(piece[i].scale[1]);
-      const u32* words0 = reinterpret_cast<const u32*>(&piece[i].words[0]);
-      const u32* words1 = reinterpret_cast<const u32*>(&piece[i].words[1]);
-#pragma unroll
-      for (int word = 0; word < 4; word++) {
-        const uint4 values = has_column ? column[word] : make_uint4(0, 0, 0, 0);
-        __half2 a[4], b[4];
-        unpack_nibbles(words0[word], a);
-        unpack_nibbles(words1[word], b);
-        mma(d, bits_of(__hmul2(a[0], scale0)), bits_of(__hmul2(b[0], scale1)), bits_of(__hmul2(a[1], scale0)),
-            bits_of(__hmul2(b[1], scale1)), __byte_perm(values.x, values.z, 0x5410), __byte_perm(values.x, values.z, 0x7632));
-        mma(d, bits_of(__hmul2(a[2], scale0)), bits_of(__hmul2(b[2], scale1)), bits_of(__hmul2(a[3], scale0)),
-            bits_of(__hmul2(b[3], scale1)), __byte_perm(values.y, values.w, 0x5410), __byte_perm(values.y, values.w, 0x7632));
-      }
-    }
-  }
-  float (*mine)[8] = sums[warp];
-  mine[group][quarter * 2] = d[0];
-  mine[group][quarter * 2 + 1] = d[1];
-  mine[group + 8][quarter * 2] = d[2];
-  mine[group + 8][quarter * 2 + 1] = d[3];
+// Packs rows in place, once after a load: one block an octet.
+KERNEL(pack_q4, 256, PACK_SHARED)(uint4* weight, __half* weight_scale, u32 K) {
+  extern __shared__ uint4 pack_memory[];
+  begin_kernel();
+  const PackedRows rows(K);
+  const u32 count = 8 * rows.pieces;
+  uint4* const mine = weight + (size_t)blockIdx.x * count;
+  __half* const my_scales = weight_scale + (size_t)blockIdx.x * count;
+  __half* const shared_scales = reinterpret_cast<__half*>(pack_memory + count);
+  for (u32 i = threadIdx.x; i < count; i += 256) pack_memory[i] = mine[i], shared_scales[i] = my_scales[i];
   __syncthreads();
+  for (u32 i = threadIdx.x; i < count; i += 256) {
+    const u32 row = i / rows.pieces, piece = i % rows.pieces;
+    mine[rows.weight_place(row, piece)] = pack_memory[i];
+    my_scales[rows.scale_place(row, piece)] = shared_scales[i];
+  }
 }
 
-__device__ __forceinline__ float sum_of_warps(float (*sums)[16][8], u32 row, u32 column) {
+// A packed weight as f16 [N, K]; a thread a piece.
+KERNEL(dequantize_q4__packed, 256, 0)(const uint4* weight, const __half* weight_scale, uint4* y, u32 K, u32 PIECES) {
+  begin_kernel();
+  const PackedRows rows(K);
+  const u32 i = blockIdx.x * 256 + threadIdx.x;
+  if (i >= PIECES) return;
+  const u32 n = i / rows.pieces, piece = i % rows.pieces;
+  const size_t octet = (size_t)(n / 8) * 8 * rows.pieces;
+  const uint4 nibbles = weight[octet + rows.weight_place(n % 8, piece)];
+  const __half2 scale = __half2half2(weight_scale[octet + rows.scale_place(n % 8, piece)]);
+  const u32 words[4] = {nibbles.x, nibbles.y, nibbles.z, nibbles.w};
+#pragma unroll
+  for (int word = 0; word < 4; word++) y[(size_t)i * 4 + word] = unpack_word(words[word], scale);
+}
+
+__device__ __forceinline__ u32 word_of(uint4 vector, int index) {
+  return index == 0 ? vector.x : index == 1 ? vector.y : index == 2 ? vector.z : vector.w;
+}
+
+// Sums of 16 rows (two octets) of a packed weight times up to 8 columns of x, tile after tile. The warps share K, unit
+// by unit, and each keeps a queue of units in shared memory that is filled without registers and across tiles: a lane
+// reads only what it copied itself, so nobody waits for anybody but at a tile's end. The queue is filled before the
+// kernels before this one have ended; only x depends on them.
+//
+// Which k an mma sees in which place does not matter as long as A and B agree, so a lane's 16 bytes are used as they
+// come: eight nibbles of a word are four pairs (k, k + 4).
+template <typename OctetOf, typename Store>
+__device__ __forceinline__ void multiply_packed(const uint4* weight, const __half* scales, const __half* x, u32 K,
+                                                u32 columns, u32 tiles, OctetOf octet_of, Store store) {
+  extern __shared__ uint4 shared_memory[];
+  __shared__ float sums[2][MATVEC_WARPS][16][8];
+  const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
+  const PackedRows rows(K);
+  const u32 base = shared_address(shared_memory) + warp * MATVEC_DEPTH * UNIT_BYTES;
+  const size_t octet_pieces = (size_t)8 * rows.pieces;
+
+  u32 next_tile = blockIdx.x, next_unit = warp, next_stage = 0;
+  auto push = [&]() {
+    if (next_tile < tiles && next_unit < rows.units) {
+      const u32 slot = base + next_stage * UNIT_BYTES;
+#pragma unroll
+      for (u32 half = 0; half < 2; half++) {
+        const size_t first = octet_of(next_tile, half) * octet_pieces + next_unit * 64;
+        if (next_unit < rows.full) {
+          copy_async(slot + half * 1024 + lane * 16, weight + first + lane, true);
+          copy_async(slot + half * 1024 + 512 + lane * 16, weight + first + 32 + lane, true);
+          copy_word_async(slot + 2048 + half * 128 + lane * 4, scales + first + lane * 2);
+        } else {
+#pragma unroll
+          for (u32 b = 0; b < 2; b++) {
+            const u32 inside = b * 4 + quarter;
+            const bool is_valid = inside < rows.rest;
+            const size_t place = is_valid ? first + group * rows.rest + inside : 0;
+            copy_async(slot + half * 1024 + b * 512 + lane * 16, weight + place, is_valid);
+            store_shared_half(slot + 2048 + half * 128 + lane * 4 + b * 2,
+                              is_valid ? scales[place] : __ushort_as_half(0));
+          }
+        }
+      }
+      next_unit += MATVEC_WARPS;
+      if (next_unit >= rows.units) next_unit = warp, next_tile += gridDim.x;
+    }
+    commit_copies();
+    next_stage = next_stage + 1 == MATVEC_DEPTH ? 0 : next_stage + 1;
+  };
+#pragma unroll
+  for (int i = 0; i < MATVEC_DEPTH; i++) push();
+  wait_for_earlier_kernels();
+
+  u32 stage = 0, buffer = 0;
+  const __half* const column = x + (size_t)group * K;
+  for (u32 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    float d[4] = {};
+    for (u32 unit = warp; unit < rows.units; unit += MATVEC_WARPS) {
+      uint4 values[2][4];
+#pragma unroll
+      for (u32 b = 0; b < 2; b++) {
+        const u32 piece = unit * 8 + b * 4 + quarter;
+        const bool has_column = group < columns && piece < rows.pieces;
+        const uint4* source = reinterpret_cast<const uint4*>(column) + piece * 4;
+#pragma unroll
+        for (int word = 0; word < 4; word++) values[b][word] = has_column ? source[word] : make_uint4(0, 0, 0, 0);
+      }
+      wait_for_copies<MATVEC_DEPTH - 1>();
+      const u32 slot = base + stage * UNIT_BYTES;
+      uint4 nibbles[2][2];
+      __half2 scale[2];
+#pragma unroll
+      for (u32 half = 0; half < 2; half++) {
+        nibbles[half][0] = load_shared_vector(slot + half * 1024 + lane * 16);
+        nibbles[half][1] = load_shared_vector(slot + half * 1024 + 512 + lane * 16);
+        scale[half] = load_shared_pair(slot + 2048 + half * 128 + lane * 4);
+      }
+      push();
+      stage = stage + 1 == MATVEC_DEPTH ? 0 : stage + 1;
+#pragma unroll
+      for (int b = 0; b < 2; b++) {
+        const __half2 scale0 = b == 0 ? __low2half2(scale[0]) : __high2half2(scale[0]);
+        const __half2 scale1 = b == 0 ? __low2half2(scale[1]) : __high2half2(scale[1]);
+#pragma unroll
+        for (int word = 0; word < 4; word++) {
+          const uint4 v = values[b][word];
+          __half2 a0[4], a1[4];
+          unpack_nibbles(word_of(nibbles[0][b], word), a0);
+          unpack_nibbles(word_of(nibbles[1][b], word), a1);
+          mma(d, bits_of(__hmul2(a0[0], scale0)), bits_of(__hmul2(a1[0], scale1)), bits_of(__hmul2(a0[1], scale0)),
+              bits_of(__hmul2(a1[1], scale1)), __byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632));
+          mma(d, bits_of(__hmul2(a0[2], scale0)), bits_of(__hmul2(a1[2], scale1)), bits_of(__hmul2(a0[3], scale0)),
+              bits_of(__hmul2(a1[3], scale1)), __byte_perm(v.y, v.w, 0x5410), __byte_perm(v.y, v.w, 0x7632));
+        }
+      }
+    }
+    float (*mine)[8] = sums[buffer][warp];
+    *reinterpret_cast<float2*>(&mine[group][quarter * 2]) = make_float2(d[0], d[1]);
+    *reinterpret_cast<float2*>(&mine[group + 8][quarter * 2]) = make_float2(d[2], d[3]);
+    // One barrier a tile: nobody comes back to this buffer before everybody has passed the next tile's.
+    __syncthreads();
+    store(tile, sums[buffer]);
+    buffer ^= 1;
+  }
+}
+
+typedef float (*WarpSums)[16][8];
+
+__device__ __forceinline__ float sum_of_warps(WarpSums sums, u32 row, u32 column) {
   float total = 0;
 #pragma unroll
   for (int warp = 0; warp < MATVEC_WARPS; warp++) total += sums[warp][row][column];
@@ -75,65 +179,71 @@ __device__ __forceinline__ float sum_of_warps(float (*sums)[16][8], u32 row, u32
 }
 
 // y[column, Y_OFFSET + n] of a part of N rows.
-KERNEL(matvec_q4__store_plain, MATVEC_WARPS * 32, 0)
+KERNEL_DENSE(matvec_q4__store_plain, 256, 3, MATVEC_SHARED)
 (const uint4* weight, const __half* weight_scale, const __half* x, float* y, u32 K, u32 N, u32 Y_STRIDE, u32 Y_OFFSET,
  u32 COLUMNS) {
-  __shared__ float sums[MATVEC_WARPS][16][8];
   launch_dependents();
-  const u32 first = blockIdx.x * 16;
-  multiply_rows(weight, weight_scale, x, K, COLUMNS, [&](u32 row) { return min(first + row, N - 1); }, sums);
-  const u32 row = threadIdx.x % 16, column = threadIdx.x / 16;
-  if (column < COLUMNS && first + row < N)
-    y[(size_t)column * Y_STRIDE + Y_OFFSET + first + row] = sum_of_warps(sums, row, column);
+  multiply_packed(
+      weight, weight_scale, x, K, COLUMNS, (N + 15) / 16,
+      [&](u32 tile, u32 half) -> size_t { return min(tile * 2 + half, N / 8 - 1); },
+      [&](u32 tile, WarpSums sums) {
+        const u32 row = threadIdx.x % 16, column = threadIdx.x / 16;
+        if (column < COLUMNS && tile * 16 + row < N)
+          y[(size_t)column * Y_STRIDE + Y_OFFSET + tile * 16 + row] = sum_of_warps(sums, row, column);
+      });
 }
 
 // y[column, f] = silu(gate) * up in f16: rows f of the weight are gates, rows F + f ups.
-KERNEL(matvec_q4__store_swiglu, MATVEC_WARPS * 32, 0)
+KERNEL_DENSE(matvec_q4__store_swiglu, 256, 3, MATVEC_SHARED)
 (const uint4* weight, const __half* weight_scale, const __half* x, __half* y, u32 K, u32 F, u32 COLUMNS) {
-  __shared__ float sums[MATVEC_WARPS][16][8];
   launch_dependents();
-  const u32 first = blockIdx.x * 8;
-  multiply_rows(weight, weight_scale, x, K, COLUMNS,
-                [&](u32 row) { return min(first + row % 8, F - 1) + (row < 8 ? 0 : F); }, sums);
-  const u32 row = threadIdx.x % 8, column = threadIdx.x / 8;
-  if (column < COLUMNS && first + row < F)
-    y[(size_t)column * F + first + row] = to_half(silu(sum_of_warps(sums, row, column)) * sum_of_warps(sums, row + 8, column));
+  multiply_packed(
+      weight, weight_scale, x, K, COLUMNS, F / 8,
+      [&](u32 tile, u32 half) -> size_t { return tile + (half ? F / 8 : 0); },
+      [&](u32 tile, WarpSums sums) {
+        const u32 row = threadIdx.x % 8, column = threadIdx.x / 8;
+        if (column < COLUMNS)
+          y[(size_t)column * F + tile * 8 + row] =
+              to_half(silu(sum_of_warps(sums, row, column)) * sum_of_warps(sums, row + 8, column));
+      });
 }
 
 // The qkv product with bias, M-RoPE and the append to the KV cache; q in f16, times Q_SCALE.
-KERNEL(matvec_q4__store_rope, MATVEC_WARPS * 32, 0)
+KERNEL_DENSE(matvec_q4__store_rope, 256, 3, MATVEC_SHARED)
 (const uint4* weight, const __half* weight_scale, const __half* x, const float* bias, const float2* rope,
  const Row* rows, __half* q, __half* keys, __half* values, u32 K, u32 N, u32 COLUMNS, u32 H, u32 KV, u32 D,
  u32 ROTARY_PAIRS, u32 TIME_PAIRS, u32 ROW_PAIRS, u32 CONTEXT, float Q_SCALE) {
-  __shared__ float sums[MATVEC_WARPS][16][8];
   launch_dependents();
-  const u32 first = blockIdx.x * 16;
-  multiply_rows(weight, weight_scale, x, K, COLUMNS, [&](u32 row) { return min(first + row, N - 1); }, sums);
-  const u32 pair_in_tile = threadIdx.x % 8, column = threadIdx.x / 8;
-  const u32 n = first + pair_in_tile * 2;
-  if (column >= COLUMNS || n >= N) return;
-  float low = sum_of_warps(sums, pair_in_tile * 2, column) + bias[n];
-  float high = sum_of_warps(sums, pair_in_tile * 2 + 1, column) + bias[n + 1];
-  const Row row = rows[column];
-  const u32 head = n / D, dimension = n % D, pair = dimension / 2;
-  if (head < H + KV && pair < ROTARY_PAIRS) {
-    const u32 axis = pair < TIME_PAIRS ? 0 : pair < TIME_PAIRS + ROW_PAIRS ? 1 : 2;
-    const float2 turn = rope[(size_t)row.position[axis] * ROTARY_PAIRS + pair];
-    const float turned = low * turn.x - high * turn.y;
-    high = high * turn.x + low * turn.y;
-    low = turned;
-  }
-  u32* target;
-  if (head < H) {
-    low *= Q_SCALE;
-    high *= Q_SCALE;
-    target = reinterpret_cast<u32*>(q + (size_t)column * H * D + n);
-  } else {
-    const bool is_key = head < H + KV;
-    const size_t place = (((size_t)row.slot * KV + head - (is_key ? H : H + KV)) * CONTEXT + row.cache_index) * D;
-    target = reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension);
-  }
-  *target = pack_halves(low, high);
+  multiply_packed(
+      weight, weight_scale, x, K, COLUMNS, (N + 15) / 16,
+      [&](u32 tile, u32 half) -> size_t { return min(tile * 2 + half, N / 8 - 1); },
+      [&](u32 tile, WarpSums sums) {
+        const u32 pair_in_tile = threadIdx.x % 8, column = threadIdx.x / 8;
+        const u32 n = tile * 16 + pair_in_tile * 2;
+        if (column >= COLUMNS || n >= N) return;
+        float low = sum_of_warps(sums, pair_in_tile * 2, column) + bias[n];
+        float high = sum_of_warps(sums, pair_in_tile * 2 + 1, column) + bias[n + 1];
+        const Row* const row = rows + column;
+        const u32 head = n / D, dimension = n % D, pair = dimension / 2;
+        if (head < H + KV && pair < ROTARY_PAIRS) {
+          const u32 axis = pair < TIME_PAIRS ? 0 : pair < TIME_PAIRS + ROW_PAIRS ? 1 : 2;
+          const float2 turn = rope[(size_t)row->position[axis] * ROTARY_PAIRS + pair];
+          const float turned = low * turn.x - high * turn.y;
+          high = high * turn.x + low * turn.y;
+          low = turned;
+        }
+        u32* target;
+        if (head < H) {
+          low *= Q_SCALE;
+          high *= Q_SCALE;
+          target = reinterpret_cast<u32*>(q + (size_t)column * H * D + n);
+        } else {
+          const bool is_key = head < H + KV;
+          const size_t place = (((size_t)row->slot * KV + head - (is_key ? H : H + KV)) * CONTEXT + row->cache_index) * D;
+          target = reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension);
+        }
+        *target = pack_halves(low, high);
+      });
 }
 
 // Decode attention: a block takes one split of a sequence's keys for one KV head and up to 16 query heads, which are

@@ -2,20 +2,11 @@
 // unpacked to f16 first, once for a whole prefill chunk, which costs a few percent and leaves one kernel to tune.
 #include "mma.cuh"
 
-// weight [N, K] at 4 bits to f16; a thread a word.
-KERNEL(dequantize_q4, 256, 0)(const u32* weight, const __half* weight_scale, uint4* y, u32 K, u32 WORDS) {
+// weight [N, K] at 4 bits, row by row, to f16; a thread a word.
+KERNEL(dequantize_q4__rows, 256, 0)(const u32* weight, const __half* weight_scale, uint4* y, u32 K, u32 WORDS) {
   begin_kernel();
   const u32 i = blockIdx.x * 256 + threadIdx.x;
-  if (i >= WORDS) return;
-  const __half2 scale = __half2half2(weight_scale[i / 4]);
-  __half2 pairs[4];
-  unpack_nibbles(weight[i], pairs);
-  u32 products[4];
-#pragma unroll
-  for (int j = 0; j < 4; j++) products[j] = bits_of(__hmul2(pairs[j], scale));
-  // Back to the order of K.
-  y[i] = make_uint4(__byte_perm(products[0], products[1], 0x5410), __byte_perm(products[2], products[3], 0x5410),
-                    __byte_perm(products[0], products[1], 0x7632), __byte_perm(products[2], products[3], 0x7632));
+  if (i < WORDS) y[i] = unpack_word(weight[i], __half2half2(weight_scale[i / 4]));
 }
 
 // How a product is stored, and which weight row a row of the tile is.

@@ -49,6 +49,34 @@ __device__ __forceinline__ void copy_async(u32 target, const void* source, bool 
 #endif
 }
 
+// Four bytes from global to shared memory.
+__device__ __forceinline__ void copy_word_async(u32 target, const void* source) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(target), "l"(source) : "memory");
+#else
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(target), "r"(*reinterpret_cast<const u32*>(source)) : "memory");
+#endif
+}
+
+__device__ __forceinline__ void store_shared_half(u32 target, __half value) {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(target), "h"(__half_as_ushort(value)) : "memory");
+}
+
+__device__ __forceinline__ uint4 load_shared_vector(u32 source) {
+  uint4 value;
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "r"(source)
+               : "memory");
+  return value;
+}
+
+__device__ __forceinline__ __half2 load_shared_pair(u32 source) {
+  u32 bits;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(bits) : "r"(source) : "memory");
+  return *reinterpret_cast<__half2*>(&bits);
+}
+
 __device__ __forceinline__ void commit_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");
@@ -84,3 +112,14 @@ __device__ __forceinline__ void unpack_nibbles(u32 word, __half2 out[4]) {
 }
 
 __device__ __forceinline__ u32 bits_of(__half2 value) { return *reinterpret_cast<u32*>(&value); }
+
+// Eight values of a word in the order of K as f16.
+__device__ __forceinline__ uint4 unpack_word(u32 word, __half2 scale) {
+  __half2 pairs[4];
+  unpack_nibbles(word, pairs);
+  u32 products[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) products[i] = bits_of(__hmul2(pairs[i], scale));
+  return make_uint4(__byte_perm(products[0], products[1], 0x5410), __byte_perm(products[2], products[3], 0x5410),
+                    __byte_perm(products[0], products[1], 0x7632), __byte_perm(products[2], products[3], 0x7632));
+}

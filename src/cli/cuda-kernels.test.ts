@@ -15,6 +15,7 @@ import type { KernelCall } from '../kernels/kernel.ts';
 import { mergeLogprobs, type LogprobTarget } from '../kernels/merge-logprobs.ts';
 import { topLogprobs } from '../kernels/top-logprobs.ts';
 import { chooseCompileOptions } from '../model/compile-options.ts';
+import { compileCudaPacking } from '../model/compile-cuda-text.ts';
 import { compileSampler } from '../model/compile-sampler.ts';
 import { compileDecode, compileHead, compilePrefill } from '../model/compile-text.ts';
 import { compilePatchFold, compileVision } from '../model/compile-vision.ts';
@@ -46,7 +47,7 @@ const CAPABILITIES: Capabilities = {
   hasTimestamps: true,
   hasInt8Dot: true,
   hasSubgroupMatrix: true,
-  cuda: { computeCapability: 9 },
+  cuda: { computeCapability: 9, multiprocessors: 132 },
 };
 
 /** Every call of every Plan of a model of two layers, and of what runs around the Plans. */
@@ -62,6 +63,7 @@ function allCalls(quantization: Quantization, cacheFormat: 'f16' | 'f32'): Kerne
   const options = chooseCompileOptions(CAPABILITIES, { context: 4096, slots: 8, cacheFormat });
   const columns = Array.from({ length: 8 }, (_, index) => index + 1);
   const plans = [
+    compileCudaPacking(layout.text, config.text, options),
     compilePatchFold(config, layout.vision),
     compileVision(config, layout.vision, options, 256),
     compilePrefill(config, layout.text, options),

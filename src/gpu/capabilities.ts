@@ -35,7 +35,7 @@ export interface Capabilities {
   /** Chromium's experimental cooperative matrices. */
   readonly hasSubgroupMatrix: boolean;
   /** Present on the CUDA backend, whose kernels are not WGSL. */
-  readonly cuda?: { readonly computeCapability: number };
+  readonly cuda?: { readonly computeCapability: number; readonly multiprocessors: number };
 }
 
 /** The adapter in words for a badge or a report, such as `nvidia lovelace` or `SwiftShader (software)`. */

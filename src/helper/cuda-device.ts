@@ -224,7 +224,7 @@ export class CudaDevice implements Device {
         requireSuccess(driver.cuEventRecord(event[0], this.#stream.handle), 'mark a time');
         return event[0];
       },
-      idle: () => this.idle(),
+      idle: () => this.#waiter.wait('wait for the GPU'),
       between: (start, end) => {
         const milliseconds = new Float32Array(1);
         requireSuccess(driver.cuEventElapsedTime_v2(milliseconds, start, end), 'measure a time');

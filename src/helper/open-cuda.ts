@@ -16,7 +16,12 @@ import {
 } from './cuda-result.ts';
 
 /** CUdevice_attribute values. */
-const ATTRIBUTE = { sharedBytesOptIn: 97, computeMajor: 75, computeMinor: 76, integrated: 18 } as const;
+const ATTRIBUTE = {
+  multiprocessors: 16,
+  computeMajor: 75,
+  computeMinor: 76,
+  sharedBytesOptIn: 97,
+} as const;
 
 /** The oldest GPUs that the kernels are compiled for. */
 const LEAST_COMPUTE_CAPABILITY = 7.5;
@@ -67,6 +72,7 @@ export async function openCudaDevice(options: OpenCudaOptions = {}): Promise<Cud
 interface GpuFacts {
   readonly name: string;
   readonly computeCapability: number;
+  readonly multiprocessors: number;
   readonly totalBytes: number;
   readonly sharedBytes: number;
 }
@@ -81,12 +87,14 @@ function readFacts(driver: CudaDriver, device: number): GpuFacts {
   return {
     name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
     computeCapability: attribute('computeMajor') + attribute('computeMinor') / 10,
+    multiprocessors: attribute('multiprocessors'),
     totalBytes: Number(totalBytes[0]),
     sharedBytes: attribute('sharedBytesOptIn'),
   };
 }
 
-function describeCapabilities({ name, computeCapability, totalBytes, sharedBytes }: GpuFacts): Capabilities {
+function describeCapabilities(facts: GpuFacts): Capabilities {
+  const { name, computeCapability, multiprocessors, totalBytes, sharedBytes } = facts;
   return {
     adapter: { vendor: 'nvidia', architecture: `${name} (CUDA)`, device: name, description: name },
     isSoftware: false,
@@ -105,7 +113,7 @@ function describeCapabilities({ name, computeCapability, totalBytes, sharedBytes
     hasTimestamps: true,
     hasInt8Dot: true,
     hasSubgroupMatrix: true,
-    cuda: { computeCapability },
+    cuda: { computeCapability, multiprocessors },
   };
 }
 

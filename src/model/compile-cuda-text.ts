@@ -7,6 +7,7 @@ import {
 } from '../kernels/cuda/attention.ts';
 import { fitsGemm, gemm } from '../kernels/cuda/gemm.ts';
 import {
+  packQ4,
   cudaMatvec,
   cudaMatvecRope,
   cudaMatvecSwiglu,
@@ -40,6 +41,8 @@ interface CudaCompiler {
   readonly columns: number | undefined;
   /** Format of activations between kernels. */
   readonly out: ActivationFormat;
+  /** Weights at `q4` are packed for the decode step. */
+  readonly isPacked: boolean;
 }
 
 /** The refs that pass from layer to layer. */
@@ -56,10 +59,12 @@ export function compileCudaPrefill(
   options: CompileOptions,
 ): Plan {
   const builder = new PlanBuilder('prefill');
-  const fits = fitsTensorCores(text, options) && layerMatrices(weights).every(fitsGemm);
+  const isPacked = decodesOnTensorCores(text, weights, options);
+  const fits = isPacked || (fitsTensorCores(text, options) && layerMatrices(weights).every(fitsGemm));
   const out = fits ? 'f16' : 'f32';
   // The last norm is read by the host and by the head's Plan, in f32.
-  addDecoder({ builder, config: text, options, T: options.prefillChunk, columns: undefined, out }, weights, {
+  const T = options.prefillChunk;
+  addDecoder({ builder, config: text, options, T, columns: undefined, out, isPacked }, weights, {
     lastOut: 'f32',
   });
   return builder.build();
@@ -72,8 +77,9 @@ export function compileCudaDecode(
   columns: number,
 ): Plan {
   const builder = new PlanBuilder(`decode x${columns}`);
-  const out = decodesOnTensorCores(text, weights, options) ? 'f16' : 'f32';
-  const compiler = { builder, config: text, options, T: columns, columns, out } as const;
+  const isPacked = decodesOnTensorCores(text, weights, options);
+  const out = isPacked ? 'f16' : 'f32';
+  const compiler = { builder, config: text, options, T: columns, columns, out, isPacked } as const;
   addHead(compiler, weights.head, addDecoder(compiler, weights, { lastOut: out }));
   return builder.build();
 }
@@ -86,8 +92,9 @@ export function compileCudaHead(
 ): Plan {
   const builder = new PlanBuilder(`head x${columns}`);
   const { C } = text;
-  const out = decodesOnTensorCores(text, weights, options) ? 'f16' : 'f32';
-  const compiler = { builder, config: text, options, T: columns, columns, out } as const;
+  const isPacked = decodesOnTensorCores(text, weights, options);
+  const out = isPacked ? 'f16' : 'f32';
+  const compiler = { builder, config: text, options, T: columns, columns, out, isPacked } as const;
   builder.buffer(TEXT_BUFFERS.step, STEP_WORDS, 'uniform');
   const input = builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * C);
   if (out === 'f32') {
@@ -100,6 +107,16 @@ export function compileCudaHead(
   return builder.build();
 }
 
+/** Run once at load: packs the weights of the decode step's products in place. No calls where there are none. */
+export function compileCudaPacking(weights: TextWeights, config: TextConfig, options: CompileOptions): Plan {
+  const builder = new PlanBuilder('pack weights');
+  if (options.target === 'cuda' && decodesOnTensorCores(config, weights, options)) {
+    for (const matrix of [...layerMatrices(weights), weights.head])
+      builder.add(...packQ4(matrix.name, matrix));
+  }
+  return builder.build();
+}
+
 function fitsTensorCores({ D, H, KV }: TextConfig, { cacheFormat }: CompileOptions): boolean {
   return cacheFormat === 'f16' && TENSOR_HEAD_SIZES.includes(D) && H / KV <= MOST_GROUPED_HEADS;
 }
@@ -109,7 +126,7 @@ function decodesOnTensorCores(config: TextConfig, weights: TextWeights, options:
     fitsTensorCores(config, options) &&
     config.F % 8 === 0 &&
     fitsMatvec(weights.head) &&
-    layerMatrices(weights).every((matrix) => fitsMatvec(matrix) && matrix.parts.length === 1)
+    layerMatrices(weights).every((matrix) => fitsMatvec(matrix) && fitsGemm(matrix))
   );
 }
 
@@ -237,8 +254,9 @@ function addAttend(
 }
 
 function addMlp(compiler: CudaCompiler, layer: TextLayerWeights, index: number, { x }: LayerRefs): void {
-  const { builder, config, T, columns, out } = compiler;
+  const { builder, config, options, T, columns, out } = compiler;
   const { C, F } = config;
+  const { multiprocessors } = options;
   const label = `layer.${index}`;
   const activated = addActivations(compiler, 'activated', F);
   const projected = builder.buffer('projected', T * C);
@@ -257,7 +275,14 @@ function addMlp(compiler: CudaCompiler, layer: TextLayerWeights, index: number, 
     );
   } else {
     builder.add(
-      cudaMatvecSwiglu({ label: `${label}.gate-up`, columns, weight: layer.gateUp, x, y: activated }),
+      cudaMatvecSwiglu({
+        label: `${label}.gate-up`,
+        columns,
+        weight: layer.gateUp,
+        x,
+        y: activated,
+        multiprocessors,
+      }),
     );
   }
   addProduct(compiler, `${label}.down`, layer.down, activated, projected);
@@ -271,14 +296,14 @@ function addProduct(
   x: BufferRef,
   y: BufferRef,
 ): void {
-  const { builder, columns, out } = compiler;
+  const { builder, options, columns, out } = compiler;
   if (out === 'f32') {
     const step = { buffer: TEXT_BUFFERS.step };
     builder.add(...matmulPlain({ label, rows: columns ?? 'tokens', weight, step, x, y }));
   } else if (columns === undefined) {
     builder.add(...gemm({ ...gemmOptions(compiler, label, weight), x, store: 'f32', y }));
   } else {
-    builder.add(...cudaMatvec({ label, columns, weight, x, y }));
+    builder.add(...cudaMatvec({ label, columns, weight, x, y, multiprocessors: options.multiprocessors }));
   }
 }
 
@@ -287,9 +312,16 @@ function addHead(compiler: CudaCompiler, head: WeightMatrix, x: BufferRef): void
   addProduct(compiler, 'head', head, x, builder.buffer(TEXT_BUFFERS.logits, T * config.V));
 }
 
-function gemmOptions({ builder }: CudaCompiler, label: string, weight: WeightMatrix) {
+function gemmOptions({ builder, isPacked }: CudaCompiler, label: string, weight: WeightMatrix) {
   const unpacked = builder.buffer('unpacked-weight', weight.format === 'q4' ? (weight.N * weight.K) / 2 : 4);
-  return { label, rows: 'tokens', weight, step: { buffer: TEXT_BUFFERS.step }, unpacked } as const;
+  return {
+    label,
+    rows: 'tokens',
+    weight,
+    step: { buffer: TEXT_BUFFERS.step },
+    unpacked,
+    layout: isPacked ? 'packed' : 'rows',
+  } as const;
 }
 
 function normOptions({ config, out }: CudaCompiler, label: string) {

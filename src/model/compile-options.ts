@@ -8,6 +8,8 @@ import type { RowTiling } from '../kernels/row-tiling.ts';
 export interface CompileOptions {
   /** Which kernels the Plans name: WGSL's, or those of the CUDA backend. */
   readonly target: 'webgpu' | 'cuda';
+  /** Multiprocessors of a CUDA GPU; 0 elsewhere. */
+  readonly multiprocessors: number;
   /** Tokens of the KV cache for each sequence. */
   readonly context: number;
   /** Sequences that the KV cache holds side by side. */
@@ -66,6 +68,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
   const reduction = request.reduction ?? (prefersSubgroups ? 'subgroup' : 'workgroup');
   return {
     target: isCuda ? 'cuda' : 'webgpu',
+    multiprocessors: capabilities.cuda?.multiprocessors ?? 0,
     context: request.context,
     slots: request.slots ?? 1,
     // CUDA has no kernels for a cache in 8 bits.

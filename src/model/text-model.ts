@@ -1,6 +1,7 @@
 import { AutoglmError } from '../base/errors.ts';
 import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
+import { compileCudaPacking } from './compile-cuda-text.ts';
 import type { CompileOptions } from './compile-options.ts';
 import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
 import { MAX_COLUMNS, mostColumns, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
@@ -90,6 +91,7 @@ export class TextModel {
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
     for (const [name, buffer] of slotBuffers(config.text, options)) await buffers.ensure(name, buffer);
+    await runOnce(device, buffers, compileCudaPacking(weights, config.text, options));
     const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
     device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
     const [prefill, lastHead] = await Promise.all(
@@ -280,4 +282,13 @@ export class TextModel {
     cache.set(columns, runner);
     return runner;
   }
+}
+
+/** Runs a Plan that a load needs once. */
+async function runOnce(device: Device, buffers: BufferTable, plan: Plan): Promise<void> {
+  if (plan.calls.length === 0) return;
+  const runner = await PlanRunner.create(device, plan, buffers);
+  const recorder = device.createRecorder(plan.name);
+  runner.record(recorder, {});
+  recorder.submit();
 }

@@ -26,6 +26,8 @@ export interface GemmOptions {
   readonly bias?: BufferRef;
   /** [N, K] f16 of work space, for a weight at `q4` */
   readonly unpacked: BufferRef;
+  /** How a weight at `q4` lies in memory; `packed` as `packQ4` leaves it. */
+  readonly layout?: 'rows' | 'packed';
 }
 
 /** True for a weight that `gemm` can multiply. */
@@ -34,29 +36,38 @@ export function fitsGemm({ format, K, N, parts }: WeightMatrix): boolean {
 }
 
 export function gemm(options: GemmOptions): KernelCall[] {
-  const { label, rows, weight, step, x, store, y, bias, unpacked } = options;
+  const { label, rows, weight, step, x, store, y, bias, unpacked, layout = 'rows' } = options;
   const { N, K, format } = weight;
   const part = onlyPart(weight);
-  const isPacked = format === 'q4';
+  const isQuantized = format === 'q4';
   return [
-    ...(isPacked ? [dequantize(label, weight, part, unpacked)] : []),
+    ...(isQuantized ? [dequantize(label, weight, part, { y: unpacked, layout })] : []),
     {
       label,
       program: cudaProgram('gemm-f16', { variants: [`store-${store}`], constants: { K, N } }),
-      bindings: { weight: isPacked ? unpacked : part.weight, step, x, ...(bias && { bias }), y },
+      bindings: { weight: isQuantized ? unpacked : part.weight, step, x, ...(bias && { bias }), y },
       // Neighbouring blocks share the weight's rows, which are read from memory once; x stays in the L2 cache.
       grid: [{ rows, per: TILE }, ceilDivide(N, TILE), 1],
     },
   ];
 }
 
-function dequantize(label: string, { N, K }: WeightMatrix, part: WeightPart, y: BufferRef): KernelCall {
-  const words = (N * K) / 8;
+function dequantize(
+  label: string,
+  { N, K }: WeightMatrix,
+  part: WeightPart,
+  { y, layout }: { y: BufferRef; layout: 'rows' | 'packed' },
+): KernelCall {
+  const isPacked = layout === 'packed';
+  const count = (N * K) / (isPacked ? 32 : 8);
   return {
     label: `${label}.unpack`,
-    program: cudaProgram('dequantize-q4', { constants: { K, WORDS: words } }),
+    program: cudaProgram('dequantize-q4', {
+      variants: [layout],
+      constants: { K, [isPacked ? 'PIECES' : 'WORDS']: count },
+    }),
     bindings: { weight: part.weight, weight_scale: part.scale as BufferRef, y },
-    grid: [ceilDivide(words, 256), 1, 1],
+    grid: [ceilDivide(count, 256), 1, 1],
   };
 }
 

@@ -25,7 +25,7 @@ import { swigluReference } from '../swiglu.reference.ts';
 import { packMatrix } from '../weight-packing.test-support.ts';
 import { CUDA_SPLITS, cudaAttentionDecode, flashText, flashVision } from './attention.ts';
 import { gemm } from './gemm.ts';
-import { cudaMatvec, cudaMatvecRope, cudaMatvecSwiglu, toFloat16 } from './matvec.ts';
+import { cudaMatvec, cudaMatvecRope, cudaMatvecSwiglu, packQ4, toFloat16 } from './matvec.ts';
 import { cudaAddNorm, cudaLayerNormGelu, cudaRmsNorm, cudaSandwichNorm } from './norms.ts';
 import { attentionPatchesPlain, attentionRowsPlain, matmulPlain, swigluPlain } from './plain.ts';
 import { cudaRopeAppend, cudaRopeVision, queryScale } from './rope.ts';
@@ -129,10 +129,13 @@ describe('products on tensor cores', () => {
       biased: halvesBuffer(rows * N),
       gated: halvesBuffer((rows * N) / 2),
     };
+    const isPacked = format === 'q4' && N % 8 === 0;
+    const layout = isPacked ? 'packed' : 'rows';
     const calls = [
-      ...gemm({ ...common, store: 'f32', y: ref('plain') }),
-      ...gemm({ ...common, store: 'f16-bias', bias: ref('bias'), y: ref('biased') }),
-      ...gemm({ ...common, store: 'swiglu', y: ref('gated') }),
+      ...(isPacked ? packQ4('pack', weight.matrix) : []),
+      ...gemm({ ...common, layout, store: 'f32', y: ref('plain') }),
+      ...gemm({ ...common, layout, store: 'f16-bias', bias: ref('bias'), y: ref('biased') }),
+      ...gemm({ ...common, layout, store: 'swiglu', y: ref('gated') }),
     ];
     const results = await runKernel(device(), calls, arrays, { rows, outputs: ['plain', 'biased', 'gated'] });
     const plain = matmulReference(x.values, weight.values, { N, K });
@@ -153,7 +156,7 @@ describe('products on tensor cores', () => {
     ])(`match the twin for ${columns} columns, $N x $K`, async ({ N, K }) => {
       const weight = packMatrix('weight', { N, K, format: 'q4', seed: 4 });
       const x = random(columns * K, 5);
-      const common = { label: 'test', columns, weight: weight.matrix, x: ref('x') };
+      const common = { label: 'test', columns, weight: weight.matrix, x: ref('x'), multiprocessors: 3 };
       const arrays = {
         ...weight.arrays,
         x: x.words,
@@ -161,6 +164,7 @@ describe('products on tensor cores', () => {
         gated: halvesBuffer((columns * N) / 2),
       };
       const calls = [
+        ...packQ4('pack', weight.matrix),
         ...cudaMatvec({ ...common, y: ref('plain') }),
         cudaMatvecSwiglu({ ...common, y: ref('gated') }),
       ];
@@ -257,7 +261,9 @@ describe('rope', () => {
       columns: places.length,
       weight: weight.matrix,
       x: ref('x'),
+      multiprocessors: 100,
     });
+    const calls = [...packQ4('pack', weight.matrix), call];
     const arrays = {
       ...weight.arrays,
       x: x.words,
@@ -268,7 +274,7 @@ describe('rope', () => {
       keys: new Uint32Array(cacheLength / 2),
       values: new Uint32Array(cacheLength / 2),
     };
-    const results = await runKernel(device(), call, arrays, { outputs: ['q', 'keys', 'values'] });
+    const results = await runKernel(device(), calls, arrays, { outputs: ['q', 'keys', 'values'] });
     const want = expected(matmulReference(x.values, weight.values, { N, K }), bias, rope);
     expectClose(
       fromHalves(results.q),

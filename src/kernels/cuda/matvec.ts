@@ -6,28 +6,55 @@ import { onlyPart } from './gemm.ts';
 import { cudaProgram } from './program.ts';
 import { queryScale } from './rope.ts';
 
-/** Rows of the weight that a block takes; fixed in the kernel. */
+/** Rows of the weight that a block takes at a time; fixed in the kernel. */
 const OUTPUTS = 16;
+
+/** Rows that are packed together. */
+const OCTET = 8;
+
+/** Blocks that share a multiprocessor: what is left of its memory lets the next kernel's blocks start early. */
+const BLOCKS_A_MULTIPROCESSOR = 2;
+
+/** Widest row that a block can pack. */
+const MOST_K = 14336;
 
 /** The product of a decode step; shapes in brackets. */
 export interface CudaMatvecOptions {
   readonly label: string;
   /** Sequences: 1 to 8. */
   readonly columns: number;
-  /** [N, K] at `q4` */
+  /** [N, K] at `q4`, packed by `packQ4` */
   readonly weight: WeightMatrix;
   /** [columns, K] f16 */
   readonly x: BufferRef;
+  /** Multiprocessors of the GPU. */
+  readonly multiprocessors: number;
 }
 
 /** True for a weight that these products can take. */
-export function fitsMatvec({ format, K }: WeightMatrix): boolean {
-  return format === 'q4' && K % 32 === 0;
+export function fitsMatvec({ format, K, parts }: WeightMatrix): boolean {
+  const isWhole = parts.every(({ rowCount }) => rowCount % OCTET === 0);
+  return format === 'q4' && K % 32 === 0 && K <= MOST_K && isWhole;
+}
+
+/** Packs a weight in place, as the products of a decode step read it; once after the load. */
+export function packQ4(label: string, weight: WeightMatrix): KernelCall[] {
+  return weight.parts.map((part) => ({
+    label,
+    program: cudaProgram('pack-q4', { constants: { K: weight.K } }),
+    bindings: weightBindings(part),
+    grid: [part.rowCount / OCTET, 1, 1],
+  }));
+}
+
+/** Blocks that take so many tiles in turn. */
+function blockCount(tiles: number, multiprocessors: number): number {
+  return Math.min(tiles, multiprocessors * BLOCKS_A_MULTIPROCESSOR);
 }
 
 /** y [columns, N] f32. */
 export function cudaMatvec(options: CudaMatvecOptions & { readonly y: BufferRef }): KernelCall[] {
-  const { label, columns, weight, x, y } = options;
+  const { label, columns, weight, x, y, multiprocessors } = options;
   return weight.parts.map((part) => ({
     label,
     program: cudaProgram('matvec-q4', {
@@ -41,13 +68,13 @@ export function cudaMatvec(options: CudaMatvecOptions & { readonly y: BufferRef 
       },
     }),
     bindings: { ...weightBindings(part), x, y },
-    grid: [ceilDivide(part.rowCount, OUTPUTS), 1, 1],
+    grid: [blockCount(ceilDivide(part.rowCount, OUTPUTS), multiprocessors), 1, 1],
   }));
 }
 
 /** y [columns, F] f16 = silu(gate) * up of a weight [2 F, K]. */
 export function cudaMatvecSwiglu(options: CudaMatvecOptions & { readonly y: BufferRef }): KernelCall {
-  const { label, columns, weight, x, y } = options;
+  const { label, columns, weight, x, y, multiprocessors } = options;
   const F = weight.N / 2;
   return {
     label,
@@ -56,7 +83,7 @@ export function cudaMatvecSwiglu(options: CudaMatvecOptions & { readonly y: Buff
       constants: { K: weight.K, F, COLUMNS: columns },
     }),
     bindings: { ...weightBindings(onlyPart(weight)), x, y },
-    grid: [ceilDivide(F, OUTPUTS / 2), 1, 1],
+    grid: [blockCount(F / OCTET, multiprocessors), 1, 1],
   };
 }
 
@@ -64,7 +91,7 @@ export function cudaMatvecSwiglu(options: CudaMatvecOptions & { readonly y: Buff
 export function cudaMatvecRope(
   options: CudaMatvecOptions & Omit<RopeAppendOptions, 'label' | 'qkv' | 'cacheFormat'>,
 ): KernelCall {
-  const { label, columns, weight, x, bias, rope, rows, q, keys, values, D } = options;
+  const { label, columns, weight, x, bias, rope, rows, q, keys, values, D, multiprocessors } = options;
   return {
     label,
     program: cudaProgram('matvec-q4', {
@@ -78,7 +105,7 @@ export function cudaMatvecRope(
       },
     }),
     bindings: { ...weightBindings(onlyPart(weight)), x, bias, rope, rows, q, keys, values },
-    grid: [ceilDivide(weight.N, OUTPUTS), 1, 1],
+    grid: [blockCount(ceilDivide(weight.N, OUTPUTS), multiprocessors), 1, 1],
   };
 }
 
