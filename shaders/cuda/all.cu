@@ -4,5 +4,5 @@
 #include "plain.cu"
 #include "sampler.cu"
 #include "decode.cu"
-#include "gemm.cu"
+#include "gemm-wide.cu"
 #include "flash.cu"

@@ -109,6 +109,14 @@ __device__ __forceinline__ u32 pack_halves(float low, float high) {
   return *reinterpret_cast<const u32*>(&pair);
 }
 
+__device__ __forceinline__ void store_vector(float* target, float4 value) { *reinterpret_cast<float4*>(target) = value; }
+__device__ __forceinline__ void store_vector(__half* target, float4 value) {
+  *reinterpret_cast<uint2*>(target) = make_uint2(pack_halves(value.x, value.y), pack_halves(value.z, value.w));
+}
+
+// Brings 128 bytes into the L2 cache.
+__device__ __forceinline__ void prefetch(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
+
 __device__ __forceinline__ void store_value(float* target, float value) { *target = value; }
 __device__ __forceinline__ void store_value(__half* target, float value) { *target = to_half(value); }
 __device__ __forceinline__ float load_value(const float* source) { return *source; }

@@ -119,7 +119,8 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
   u32 stage = 0, buffer = 0;
   const __half* const column = x + (size_t)group * K;
   for (u32 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    float d[4] = {};
+    // Two sums, so that an mma need not wait for the one before it.
+    float d[2][4] = {};
     for (u32 unit = warp; unit < rows.units; unit += MATVEC_WARPS) {
       uint4 values[2][4];
 #pragma unroll
@@ -152,16 +153,16 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
           __half2 a0[4], a1[4];
           unpack_nibbles(word_of(nibbles[0][b], word), a0);
           unpack_nibbles(word_of(nibbles[1][b], word), a1);
-          mma(d, bits_of(__hmul2(a0[0], scale0)), bits_of(__hmul2(a1[0], scale1)), bits_of(__hmul2(a0[1], scale0)),
+          mma(d[0], bits_of(__hmul2(a0[0], scale0)), bits_of(__hmul2(a1[0], scale1)), bits_of(__hmul2(a0[1], scale0)),
               bits_of(__hmul2(a1[1], scale1)), __byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632));
-          mma(d, bits_of(__hmul2(a0[2], scale0)), bits_of(__hmul2(a1[2], scale1)), bits_of(__hmul2(a0[3], scale0)),
+          mma(d[1], bits_of(__hmul2(a0[2], scale0)), bits_of(__hmul2(a1[2], scale1)), bits_of(__hmul2(a0[3], scale0)),
               bits_of(__hmul2(a1[3], scale1)), __byte_perm(v.y, v.w, 0x5410), __byte_perm(v.y, v.w, 0x7632));
         }
       }
     }
     float (*mine)[8] = sums[buffer][warp];
-    *reinterpret_cast<float2*>(&mine[group][quarter * 2]) = make_float2(d[0], d[1]);
-    *reinterpret_cast<float2*>(&mine[group + 8][quarter * 2]) = make_float2(d[2], d[3]);
+    *reinterpret_cast<float2*>(&mine[group][quarter * 2]) = make_float2(d[0][0] + d[1][0], d[0][1] + d[1][1]);
+    *reinterpret_cast<float2*>(&mine[group + 8][quarter * 2]) = make_float2(d[0][2] + d[1][2], d[0][3] + d[1][3]);
     // One barrier a tile: nobody comes back to this buffer before everybody has passed the next tile's.
     __syncthreads();
     store(tile, sums[buffer]);
@@ -275,6 +276,21 @@ __device__ __forceinline__ Halves<BYTES> load_halves(const __half* source) {
   return out;
 }
 
+// Brings the first keys and values of a block closer before earlier kernels have ended. The row may still be that of the
+// step before, which is off by one key at most.
+template <int D>
+__device__ __forceinline__ void prefetch_keys(const __half* keys, const __half* values, const Row* row, u32 kv, u32 KV,
+                                              u32 CONTEXT, u32 SPLITS) {
+  const u32 key_count = min(row->cache_index + 1, CONTEXT), share = keys_per_split(key_count, SPLITS);
+  const size_t cache = ((size_t)row->slot * KV + kv) * CONTEXT * D;
+  for (u32 i = threadIdx.x * 64; i < SPLIT_UNIT * D; i += ATTENTION_WARPS * 32 * 64) {
+    const u32 place = blockIdx.x * share * D + i;
+    if (place >= key_count * D) break;
+    prefetch(keys + cache + place);
+    prefetch(values + cache + place);
+  }
+}
+
 template <int D>
 __device__ __forceinline__ void attend_split(const __half* q, const __half* keys, const __half* values, const Row* rows,
                                              float* partial_output, float2* partial_stats, u32 H, u32 KV, u32 CONTEXT,
@@ -286,7 +302,9 @@ __device__ __forceinline__ void attend_split(const __half* q, const __half* keys
   const u32 split = blockIdx.x, kv = blockIdx.y, column = blockIdx.z;
   const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
   const u32 heads = H / KV, first_head = kv * heads;
-  begin_kernel();
+  launch_dependents();
+  prefetch_keys<D>(keys, values, rows + column, kv, KV, CONTEXT, SPLITS);
+  wait_for_earlier_kernels();
   const Row row = rows[column];
   const u32 key_count = row.cache_index + 1, share = keys_per_split(key_count, SPLITS);
   const u32 begin = split * share, end = min(begin + share, key_count);
@@ -394,22 +412,29 @@ __device__ __forceinline__ void attend_split(const __half* q, const __half* keys
   }
 }
 
+// Most splits: what a block's first warps can look at side by side.
+constexpr u32 MOST_SPLITS = 64;
+
 // Joins the splits: one block a head and sequence, one thread a dimension.
 template <int D>
 __device__ __forceinline__ void combine_splits(const float* partial_output, const float2* partial_stats,
                                                const Row* rows, __half* output, u32 H, u32 SPLITS) {
+  __shared__ float2 stats[MOST_SPLITS];
   begin_kernel();
   const u32 head = blockIdx.y * H + blockIdx.x;
   const u32 key_count = rows[blockIdx.y].cache_index + 1, share = keys_per_split(key_count, SPLITS);
   const u32 used = (key_count + share - 1) / share;
+  for (u32 split = threadIdx.x; split < used; split += D) stats[split] = partial_stats[(size_t)head * SPLITS + split];
+  __syncthreads();
   float best = -3e38f;
-  for (u32 split = 0; split < used; split++) best = fmaxf(best, partial_stats[(size_t)head * SPLITS + split].x);
+  for (u32 split = 0; split < used; split++) best = fmaxf(best, stats[split].x);
+  const float* const mine = partial_output + (size_t)head * SPLITS * D + threadIdx.x;
   float sum = 0, total = 0;
+#pragma unroll 8
   for (u32 split = 0; split < used; split++) {
-    const float2 stats = partial_stats[(size_t)head * SPLITS + split];
-    const float factor = exp2f(stats.x - best);
-    total += stats.y * factor;
-    sum += partial_output[((size_t)head * SPLITS + split) * D + threadIdx.x] * factor;
+    const float factor = exp2f(stats[split].x - best);
+    total += stats[split].y * factor;
+    sum += mine[(size_t)split * D] * factor;
   }
   output[(size_t)head * D + threadIdx.x] = to_half(sum / total);
 }

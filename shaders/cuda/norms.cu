@@ -2,12 +2,19 @@
 #include "common.cuh"
 
 constexpr int ROW_THREADS = 512;
-// Rows of up to 4 * ROW_THREADS * ROW_ITEMS = 16,384 values.
-constexpr int ROW_ITEMS = 8;
+// A thread keeps ITEMS vectors of four: rows of up to 2048 * ITEMS values. Few registers matter in a decode step, where
+// the block must find room beside the product that runs before it.
+#define FOR_EACH_ROW(X) X(f32, 2) X(f16, 2) X(f32, 8) X(f16, 8)
+
+// Brings a vector [C] that no kernel writes closer, before the wait for earlier kernels.
+__device__ __forceinline__ void prefetch_row(const float4* row, u32 C) {
+  for (u32 i = threadIdx.x * 8; i < C / 4; i += ROW_THREADS * 8) prefetch(row + i);
+}
 
 // y[row] with MERGE > 1: MERGE rows interleaved by channel, [rows / MERGE, C, MERGE].
 template <typename Number>
 __device__ __forceinline__ void store_row(Number* y, u32 row, u32 i, u32 C, u32 MERGE, float4 value) {
+  if (MERGE == 1) return store_vector(y + (size_t)row * C + i * 4, value);
   const size_t output = (size_t)(row / MERGE) * C * MERGE + row % MERGE;
   store_value(y + output + (size_t)(i * 4 + 0) * MERGE, value.x);
   store_value(y + output + (size_t)(i * 4 + 1) * MERGE, value.y);
@@ -42,14 +49,14 @@ RMS_NORM(f32)
 RMS_NORM(f16)
 
 // hidden[t] += x[t], then y[t] = rms(hidden[t]) * weight: the vision tower's residual and next norm.
-#define ADD_NORM(OUT)                                                                                               \
-  KERNEL(add_norm__out_##OUT, ROW_THREADS, 0)                                                                       \
+#define ADD_NORM(OUT, ITEMS)                                                                                               \
+  KERNEL(add_norm__out_##OUT##__ITEMS_##ITEMS, ROW_THREADS, 0)                                                                       \
   (const float4* x, const float4* weight, float4* hidden, Number_##OUT* y, u32 C, float EPSILON, u32 MERGE) {       \
     begin_kernel();                                                                                                 \
     const size_t first = (size_t)blockIdx.x * (C / 4);                                                              \
-    float4 values[ROW_ITEMS];                                                                                       \
+    float4 values[ITEMS];                                                                                       \
     float squares = 0;                                                                                              \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
+    _Pragma("unroll") for (int item = 0; item < ITEMS; item++) {                                                \
       const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
       if (i >= C / 4) continue;                                                                                     \
       values[item] = add4(hidden[first + i], x[first + i]);                                                         \
@@ -57,29 +64,26 @@ RMS_NORM(f16)
       squares += dot(values[item], values[item]);                                                                   \
     }                                                                                                               \
     const float scale = rms_scale(squares, C, EPSILON);                                                             \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
+    _Pragma("unroll") for (int item = 0; item < ITEMS; item++) {                                                \
       const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
       if (i < C / 4) store_row(y, blockIdx.x, i, C, MERGE, scale4(values[item], scale, weight[i]));                 \
     }                                                                                                               \
   }
-ADD_NORM(f32)
-ADD_NORM(f16)
+FOR_EACH_ROW(ADD_NORM)
 
 // GLM-4's sandwich: hidden[t] += rms(x[t]) * post_weight, then y[t] = rms(hidden[t]) * pre_weight.
-#define SANDWICH_NORM(OUT)                                                                                          \
-  KERNEL(sandwich_norm__out_##OUT, ROW_THREADS, 0)                                                                  \
+#define SANDWICH_NORM(OUT, ITEMS)                                                                                   \
+  KERNEL(sandwich_norm__out_##OUT##__ITEMS_##ITEMS, ROW_THREADS, 0)                                                 \
   (const float4* x, const float4* post_weight, const float4* pre_weight, float4* hidden, Number_##OUT* y, u32 C,    \
    float EPSILON) {                                                                                                 \
     const size_t first = (size_t)blockIdx.x * (C / 4);                                                              \
-    float4 values[ROW_ITEMS], stream[ROW_ITEMS], post[ROW_ITEMS];                                                   \
+    float4 values[ITEMS], stream[ITEMS];                                                                            \
     launch_dependents();                                                                                            \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
-      const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
-      if (i < C / 4) post[item] = post_weight[i];                                                                   \
-    }                                                                                                               \
+    prefetch_row(post_weight, C);                                                                                   \
+    prefetch_row(pre_weight, C);                                                                                    \
     wait_for_earlier_kernels();                                                                                     \
     float squares = 0;                                                                                              \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
+    _Pragma("unroll") for (int item = 0; item < ITEMS; item++) {                                                    \
       const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
       if (i >= C / 4) continue;                                                                                     \
       values[item] = x[first + i];                                                                                  \
@@ -88,21 +92,20 @@ ADD_NORM(f16)
     }                                                                                                               \
     const float post_scale = rms_scale(squares, C, EPSILON);                                                        \
     squares = 0;                                                                                                    \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
+    _Pragma("unroll") for (int item = 0; item < ITEMS; item++) {                                                    \
       const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
       if (i >= C / 4) continue;                                                                                     \
-      stream[item] = add4(stream[item], scale4(values[item], post_scale, post[item]));                              \
+      stream[item] = add4(stream[item], scale4(values[item], post_scale, post_weight[i]));                          \
       hidden[first + i] = stream[item];                                                                             \
       squares += dot(stream[item], stream[item]);                                                                   \
     }                                                                                                               \
     const float pre_scale = rms_scale(squares, C, EPSILON);                                                         \
-    _Pragma("unroll") for (int item = 0; item < ROW_ITEMS; item++) {                                                \
+    _Pragma("unroll") for (int item = 0; item < ITEMS; item++) {                                                    \
       const u32 i = threadIdx.x + item * ROW_THREADS;                                                               \
       if (i < C / 4) store_row(y, blockIdx.x, i, C, 1, scale4(stream[item], pre_scale, pre_weight[i]));             \
     }                                                                                                               \
   }
-SANDWICH_NORM(f32)
-SANDWICH_NORM(f16)
+FOR_EACH_ROW(SANDWICH_NORM)
 
 // Complementary error function by a Chebyshev fit (Press et al., Numerical Recipes, 6.2), as in the WGSL twin.
 __device__ __forceinline__ float erfc_positive(float z) {

@@ -312,7 +312,7 @@ function addHead(compiler: CudaCompiler, head: WeightMatrix, x: BufferRef): void
   addProduct(compiler, 'head', head, x, builder.buffer(TEXT_BUFFERS.logits, T * config.V));
 }
 
-function gemmOptions({ builder, isPacked }: CudaCompiler, label: string, weight: WeightMatrix) {
+function gemmOptions({ builder, options, isPacked }: CudaCompiler, label: string, weight: WeightMatrix) {
   const unpacked = builder.buffer('unpacked-weight', weight.format === 'q4' ? (weight.N * weight.K) / 2 : 4);
   return {
     label,
@@ -321,6 +321,7 @@ function gemmOptions({ builder, isPacked }: CudaCompiler, label: string, weight:
     step: { buffer: TEXT_BUFFERS.step },
     unpacked,
     layout: isPacked ? 'packed' : 'rows',
+    isWide: options.hasWideProducts,
   } as const;
 }
 

@@ -262,10 +262,15 @@ function addProduct(
   );
 }
 
-function gemmOptions({ builder }: CudaVisionCompiler, label: string, rows: RowCount, weight: WeightMatrix) {
+function gemmOptions(
+  { builder, options }: CudaVisionCompiler,
+  label: string,
+  rows: RowCount,
+  weight: WeightMatrix,
+) {
   const step = { buffer: rows === 'patches' ? VISION_BUFFERS.step : VISION_BUFFERS.mergedStep };
   const unpacked = builder.buffer('unpacked-weight', weight.format === 'q4' ? (weight.N * weight.K) / 2 : 4);
-  return { label, rows, weight, step, unpacked } as const;
+  return { label, rows, weight, step, unpacked, isWide: options.hasWideProducts } as const;
 }
 
 function normOptions({ config, out }: CudaVisionCompiler, label: string, rows: RowCount, C: number) {

@@ -10,6 +10,8 @@ export interface CompileOptions {
   readonly target: 'webgpu' | 'cuda';
   /** Multiprocessors of a CUDA GPU; 0 elsewhere. */
   readonly multiprocessors: number;
+  /** Products of many rows by the matrix instructions that compute capability 9 alone has. */
+  readonly hasWideProducts: boolean;
   /** Tokens of the KV cache for each sequence. */
   readonly context: number;
   /** Sequences that the KV cache holds side by side. */
@@ -69,11 +71,12 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
   return {
     target: isCuda ? 'cuda' : 'webgpu',
     multiprocessors: capabilities.cuda?.multiprocessors ?? 0,
+    hasWideProducts: capabilities.cuda?.computeCapability === 9,
     context: request.context,
     slots: request.slots ?? 1,
     // CUDA has no kernels for a cache in 8 bits.
     cacheFormat: isCuda && request.cacheFormat === 'q8' ? 'f16' : (request.cacheFormat ?? 'f16'),
-    prefillChunk: request.prefillChunk ?? (isCuda ? Math.min(2048, request.context) : isSoftware ? 64 : 512),
+    prefillChunk: request.prefillChunk ?? (isCuda ? cudaChunk(capabilities, request) : isSoftware ? 64 : 512),
     reduction,
     leastSubgroup: subgroupSizes.min,
     // Software runs int8 dot products no faster than f32.
@@ -120,6 +123,11 @@ const SOFTWARE_TILINGS: Int8Tilings = {
 /** A subgroup of at least eight is a condition of using subgroups at all. */
 const SPLIT_TILING: SplitTiling = { workgroup: 128, keyLanes: 8, keys: 8, headGroups: 4 };
 const NARROW_SPLIT_TILING: SplitTiling = { workgroup: 64, keyLanes: 4, keys: 8, headGroups: 4 };
+
+/** Long chunks keep a large GPU busy; a small one has no memory for their activations. */
+function cudaChunk({ limits }: Capabilities, { context }: CompileRequest): number {
+  return Math.min(context, limits.maxBufferBytes >= 20e9 ? 4096 : 1024);
+}
 
 /** Bytes of workgroup memory that an invocation takes which sums a row and rounds it to int8 digits. */
 const ROW_BYTES_AN_INVOCATION = 32;

@@ -10,7 +10,7 @@ export const TENSOR_HEAD_SIZES: readonly number[] = [32, 128];
 /** Most query heads of a KV head in a decode step: the rows of an mma. */
 export const MOST_GROUPED_HEADS = 16;
 
-/** Splits of a sequence's keys in a decode step. */
+/** Splits of a sequence's keys in a decode step; at most the kernel's `MOST_SPLITS`. */
 export const CUDA_SPLITS = 64;
 
 /** Attention in f16: q as `queryScale` says, keys and values in f16; shapes in brackets. */

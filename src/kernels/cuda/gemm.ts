@@ -3,8 +3,9 @@ import { ceilDivide } from '../../base/maths.ts';
 import type { BufferRef, KernelCall, RowCount, WeightMatrix, WeightPart } from '../kernel.ts';
 import { cudaProgram } from './program.ts';
 
-/** Rows and outputs of a block; fixed in the kernel. */
+/** Rows and outputs of a block; fixed in the kernels. */
 const TILE = 128;
+const WIDE_OUTPUTS = 256;
 
 /** What K must be a multiple of. */
 export const GEMM_K_UNIT = 32;
@@ -28,6 +29,8 @@ export interface GemmOptions {
   readonly unpacked: BufferRef;
   /** How a weight at `q4` lies in memory; `packed` as `packQ4` leaves it. */
   readonly layout?: 'rows' | 'packed';
+  /** By Hopper's own matrix instructions. */
+  readonly isWide: boolean;
 }
 
 /** True for a weight that `gemm` can multiply. */
@@ -36,7 +39,7 @@ export function fitsGemm({ format, K, N, parts }: WeightMatrix): boolean {
 }
 
 export function gemm(options: GemmOptions): KernelCall[] {
-  const { label, rows, weight, step, x, store, y, bias, unpacked, layout = 'rows' } = options;
+  const { label, rows, weight, step, x, store, y, bias, unpacked, layout = 'rows', isWide } = options;
   const { N, K, format } = weight;
   const part = onlyPart(weight);
   const isQuantized = format === 'q4';
@@ -44,10 +47,13 @@ export function gemm(options: GemmOptions): KernelCall[] {
     ...(isQuantized ? [dequantize(label, weight, part, { y: unpacked, layout })] : []),
     {
       label,
-      program: cudaProgram('gemm-f16', { variants: [`store-${store}`], constants: { K, N } }),
+      program: cudaProgram(isWide ? 'gemm-wide' : 'gemm-f16', {
+        variants: [`store-${store}`],
+        constants: { K, N },
+      }),
       bindings: { weight: isQuantized ? unpacked : part.weight, step, x, ...(bias && { bias }), y },
       // Neighbouring blocks share the weight's rows, which are read from memory once; x stays in the L2 cache.
-      grid: [{ rows, per: TILE }, ceilDivide(N, TILE), 1],
+      grid: [{ rows, per: TILE }, ceilDivide(N, isWide ? WIDE_OUTPUTS : TILE), 1],
     },
   ];
 }

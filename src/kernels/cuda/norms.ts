@@ -55,6 +55,11 @@ export function cudaLayerNormGelu(
   return call('layer-norm-gelu', options, { x, weight, bias, y }, {});
 }
 
+/** Vectors of four that a thread keeps of a row, in the kernels that keep it. */
+function itemsOf(C: number): number {
+  return C <= 4096 ? 2 : 8;
+}
+
 function call(
   shader: string,
   { label, rows, C, epsilon, out }: NormOptions,
@@ -65,6 +70,7 @@ function call(
     label,
     program: cudaProgram(shader, {
       variants: [`out-${out}`],
+      shape: { ITEMS: itemsOf(C) },
       constants: { C, EPSILON: epsilon, ...constants },
     }),
     bindings,
