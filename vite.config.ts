@@ -70,11 +70,14 @@ const PACKAGE_BUILD: BuildOptions = {
     entry: Object.fromEntries(PACKAGE_ENTRIES.map((entry) => [entry, toPath(`src/${entry}.ts`)])),
   },
   rolldownOptions: {
-    external: (id) => /^[@a-z]/i.test(id) && !isAbsolute(id),
+    // Packages are, and files of packages are not.
+    external: (id) => /^[@a-z][^?]*$/i.test(id) && !isAbsolute(id),
     output: {
       preserveModules: true,
       preserveModulesRoot: toPath('src'),
-      entryFileNames: '[name].js',
+      // npm leaves out every folder of that name.
+      entryFileNames: ({ name }) => `${name.replace('node_modules/', 'packages/')}.js`,
+      assetFileNames: 'assets/[name]-[hash][extname]',
     },
   },
 };

@@ -49,6 +49,7 @@ export default defineConfig({
   // They have a configuration of their own.
   testIgnore: 'examples/**',
   outputDir: '../test-results',
+  snapshotPathTemplate: '{testDir}/{testFileDir}/baselines/{arg}{ext}',
   // The software adapter uses every core already.
   workers: 1,
   forbidOnly: Boolean(process.env['CI']),

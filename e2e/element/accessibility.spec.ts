@@ -14,15 +14,23 @@ const TAP = '<think>Maps is in row 1, column 1.</think><answer>do(action="Tap", 
 const MARKDOWN =
   '<answer># List\n\n- one\n- [two](https://example.com)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```ts\nconst a = 1;\n```</answer>';
 
-type Show = (element: AutoglmPage) => Promise<void>;
+/** What the buttons are called that the states need. */
+const LABELS = {
+  en: { thinking: 'Thinking', history: 'History', retry: 'Try again' },
+  zh: { thinking: '思考中', history: '历史记录', retry: '重试' },
+} as const;
+
+type Labels = (typeof LABELS)[keyof typeof LABELS];
+
+type Show = (element: AutoglmPage, labels: Labels) => Promise<void>;
 
 const STATES: Readonly<Record<string, Show>> = {
   poster: async () => {},
   empty: (element) => element.answerWith({ answers: [TAP] }),
-  streaming: async (element) => {
+  streaming: async (element, labels) => {
     await element.answerWith({ answers: [TAP], prefillMs: 0, tokenMs: 1500 });
     await element.send('Open Maps');
-    await expect(element.answers).toContainText('Thinking');
+    await expect(element.answers).toContainText(labels.thinking);
   },
   action: async (element) => {
     await element.answerWith({ answers: [TAP], tokenMs: 0 });
@@ -36,11 +44,11 @@ const STATES: Readonly<Record<string, Show>> = {
     await element.send('List');
     await element.settled();
   },
-  history: async (element) => {
+  history: async (element, labels) => {
     await element.answerWith({ answers: [TAP], tokenMs: 0 });
     await element.send('Open Maps');
     await element.settled();
-    await element.button('History').click();
+    await element.button(labels.history).click();
     await expect(element.page.getByRole('dialog')).toBeVisible();
   },
   zoom: async (element) => {
@@ -51,26 +59,44 @@ const STATES: Readonly<Record<string, Show>> = {
     await element.answers.locator('.screen').click();
     await expect(element.page.getByRole('dialog')).toBeVisible();
   },
-  failure: async (element) => {
+  storage: async (element) => {
+    await element.page.evaluate(() => window.chat.showStorage());
+    await expect(element.page.getByRole('dialog')).toBeVisible();
+  },
+  badge: async (element) => {
+    await element.answerWith({ answers: [TAP] });
+    await element.page.getByRole('button', { name: /^(?:Backend: |后端：)/ }).click();
+  },
+  paused: async (element) => {
+    await element.page.evaluate(() => {
+      const panel = window.chat.shadowRoot?.querySelector('autoglm-load-panel');
+      const progress = { phase: 'downloading', loadedBytes: 5, totalBytes: 10, bytesPerSecond: 1 } as const;
+      if (panel) panel.state = { kind: 'loading', progress, startedAt: 0, isPaused: true, plan: null };
+    });
+  },
+  failure: async (element, labels) => {
     await element.page.evaluate(() => {
       window.chat.model = '/nowhere';
       return window.chat.load().catch(() => {});
     });
-    await expect(element.button('Try again')).toBeVisible();
+    await expect(element.button(labels.retry)).toBeVisible();
   },
 };
 
-for (const theme of ['light', 'dark'] as const) {
-  test(`axe finds nothing in any state, ${theme}`, async ({ page }) => {
+for (const [theme, locale] of [
+  ['light', 'en'],
+  ['dark', 'zh'],
+] as const) {
+  test(`axe finds nothing in any state, ${theme}, ${locale}`, async ({ page }) => {
     // A folder that is not there is what the failure shows; the browser itself reports such a request.
     await page.route('**/nowhere/**', (route) => route.fulfill({ status: 200, body: 'not a model' }));
     for (const [name, show] of Object.entries(STATES)) {
-      const element = await openElement(page, { theme, attributes: 'history-key="axe"' });
+      const element = await openElement(page, { theme, attributes: `history-key="axe" locale="${locale}"` });
       await page.evaluate(() => window.chat.reset());
       await page.evaluate(() => {
         window.chat.examples = [{ text: 'Open Maps', image: '/samples/home.png' }];
       });
-      await show(element);
+      await show(element, LABELS[locale]);
       // Colours are measured once what arrives has arrived.
       await page.waitForTimeout(400);
       await page.evaluate(AXE);

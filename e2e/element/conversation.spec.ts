@@ -275,3 +275,19 @@ test('object URLs of screenshots are revoked when their conversation goes', asyn
   await element.button('New chat').click();
   await expect.poll(openCount).toBe(0);
 });
+
+test('a form submits the newest answer, and its reset begins a new conversation', async ({ page }) => {
+  const element = await openElement(page, { attributes: 'history-key="" name="answer"' });
+  await page.evaluate(() => {
+    const form = document.createElement('form');
+    window.chat.before(form);
+    form.append(window.chat);
+  });
+  await element.answerWith({ answers: ['<answer>Fine.</answer>'], tokenMs: 0 });
+  await element.send('How are you?');
+  await element.settled();
+  const submitted = await page.evaluate(() => [...new FormData(document.querySelector('form') ?? undefined)]);
+  expect(submitted).toEqual([['answer', '<answer>Fine.</answer>']]);
+  await page.evaluate(() => document.querySelector('form')?.reset());
+  await expect(element.answers).toHaveCount(0);
+});

@@ -116,7 +116,9 @@ export class AutoglmAssistantMessage extends LitElement {
   }
 
   #renderAnswer(view: ReplyView, action: ActionView | null): TemplateResult {
-    const isWaiting = this.live !== null && this.live.text === '';
+    // Tags alone are nothing to look at yet.
+    const isWaiting =
+      this.live !== null && view.thinking === '' && view.prose === '' && view.actionText === '';
     const isDone = view.action?.kind === 'finish';
     return html`${
       isWaiting

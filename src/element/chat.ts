@@ -146,9 +146,14 @@ const LIST_PARTS =
  */
 @customElement('autoglm-chat')
 export class AutoglmChat extends LitElement {
+  /** In a form the newest answer is submitted under the element's `name`. */
+  static readonly formAssociated = true;
+
   /** @internal */
   static override styles = [controlStyles, themeStyles, chatStyles];
 
+  /** Under which a form submits the newest answer; empty submits nothing. */
+  @property({ reflect: true }) name = '';
   /** URL of the model folder, relative to the page. */
   @property({ reflect: true }) model = '';
   /** `manual` waits for the user's consent; `eager` loads at once. */
@@ -376,6 +381,11 @@ export class AutoglmChat extends LitElement {
   /** Sets the title of the conversation; empty takes the first text again. */
   rename(title: string): void {
     this.#talk.rename(title);
+  }
+
+  /** A form that is reset begins a new conversation. */
+  formResetCallback(): void {
+    this.reset();
   }
 
   override focus(options?: FocusOptions): void {
@@ -692,6 +702,8 @@ export class AutoglmChat extends LitElement {
     this.#urls.keepOnly(new Set(imagesOf(conversation).map(({ id }) => id)));
     this.#history.lastShownId = conversation.turns.length === 0 ? null : conversation.id;
     void this.#history.save(conversation);
+    const answer = this.#talk.shown.findLast(({ role }) => role === 'assistant');
+    this.#internals.setFormValue(answer?.text ?? null);
   }
 
   #onTurn(turn: Turn): void {

@@ -211,7 +211,7 @@ class LoadRun {
   done: Promise<Engine> = Promise.reject(new Error('The load has not begun.'));
   readonly #ended = new AbortController();
   #attempt = new AbortController();
-  #resumed: PromiseWithResolvers<void> | null = null;
+  #resumed: Signal | null = null;
 
   constructor() {
     // Only replaced, never waited for.
@@ -228,12 +228,12 @@ class LoadRun {
   }
 
   pause(): void {
-    this.#resumed ??= createResolvers();
+    this.#resumed ??= createSignal();
     this.#attempt.abort();
   }
 
   resume(): void {
-    this.#resumed?.resolve();
+    this.#resumed?.give();
     this.#resumed = null;
   }
 
@@ -253,15 +253,18 @@ class LoadRun {
   }
 }
 
-/** `Promise.withResolvers`, which browsers of 2023 lack. */
-function createResolvers(): PromiseWithResolvers<void> {
-  let resolve = (): void => {};
-  let reject = (): void => {};
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
+/** A promise that somebody else settles; browsers of 2023 lack `Promise.withResolvers`. */
+interface Signal {
+  readonly promise: Promise<void>;
+  give(): void;
+}
+
+function createSignal(): Signal {
+  let give = (): void => {};
+  const promise = new Promise<void>((resolve) => {
+    give = resolve;
   });
-  return { promise, resolve, reject };
+  return { promise, give };
 }
 
 function checkModel(model: ModelLocation): void {

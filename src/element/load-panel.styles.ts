@@ -204,6 +204,11 @@ export const loadPanelStyles = css`
     gap: 0 4px;
   }
 
+  .choices .button {
+    padding-inline: 14px;
+    font-size: var(--autoglm-font-size-s);
+  }
+
   .failure {
     display: grid;
     grid-template-columns: minmax(0, 1fr);

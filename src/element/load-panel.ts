@@ -140,7 +140,7 @@ export class AutoglmLoadPanel extends LitElement {
       <dd>${words.say('aboutBytes', { bytes })}</dd>
       <dd class="wide">
         ${renderMemoryBar({ weightBytes, cacheBytes, workBytes: 0 }, words)}
-        <span class="memory-parts">${words.say('triedFirst')}</span>
+        <span class="memory-words">${words.say('triedFirst')}</span>
       </dd>`;
   }
 
@@ -151,10 +151,11 @@ export class AutoglmLoadPanel extends LitElement {
       <dt>${words.say('memoryNeeded', { count: plan.contextWindow })}</dt>
       <dd>${words.bytes(plan.memory.totalBytes)}</dd>
       <dd class="wide">
-        ${renderMemoryBar(partsOf(plan), words)}
-        <span class="memory-parts fits"
-          >${words.say(plan.proof === 'planned' ? 'fitsPlanned' : 'fitsTried')}</span
-        >
+        ${renderMemoryBar(
+          partsOf(plan),
+          words,
+          words.say(plan.proof === 'planned' ? 'fitsPlanned' : 'fitsTried'),
+        )}
         ${renderGivenUp(plan, words)}
       </dd>
     </dl>`;

@@ -26,9 +26,17 @@ export const memoryBarStyles = css`
     background: var(--autoglm-warn);
   }
 
-  .memory-parts {
+  .memory-words {
+    display: flex;
+    flex-wrap: wrap;
+    justify-content: space-between;
+    gap: 0 16px;
     color: var(--autoglm-muted);
     font-size: var(--autoglm-font-size-xs);
+  }
+
+  .memory-note {
+    color: var(--autoglm-text);
   }
 
   .given-up {

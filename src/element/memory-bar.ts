@@ -18,8 +18,12 @@ export function partsOf({ memory }: FitReport): MemoryParts {
   return { weightBytes, cacheBytes, workBytes: Math.max(0, totalBytes - weightBytes - cacheBytes) };
 }
 
-/** What the memory is for, drawn to scale; the same in words for those who do not see it. */
-export function renderMemoryBar(parts: MemoryParts, words: Localizer): TemplateResult {
+/**
+ * What the memory is for, drawn to scale; the same in words for those who do not see it.
+ *
+ * @param note how sure it is.
+ */
+export function renderMemoryBar(parts: MemoryParts, words: Localizer, note = ''): TemplateResult {
   const { weightBytes, cacheBytes, workBytes } = parts;
   const total = weightBytes + cacheBytes + workBytes;
   const label = [weightBytes, cacheBytes, ...(workBytes > 0 ? [workBytes] : [])]
@@ -32,7 +36,11 @@ export function renderMemoryBar(parts: MemoryParts, words: Localizer): TemplateR
   return html`<span class="memory-bar" role="img" aria-label="${words.say('memoryParts')}: ${label}">
       ${slice('weights', weightBytes)}${slice('cache', cacheBytes)}${slice('work', workBytes)}
     </span>
-    <span class="memory-parts">${words.say(workBytes > 0 ? 'memoryParts' : 'memoryPartsAtLeast')}</span>`;
+    <span class="memory-words"
+      ><span>${words.say(workBytes > 0 ? 'memoryParts' : 'memoryPartsAtLeast')}</span>${
+        note === '' ? nothing : html`<span class="memory-note">${note}</span>`
+      }</span
+    >`;
 }
 
 /** What was given up so that the model fits, in words. */

@@ -10,6 +10,8 @@ export interface Script {
   readonly prefillMs?: number;
   /** Milliseconds between tokens. Default 15. */
   readonly tokenMs?: number;
+  /** After so many tokens nothing more comes, until the answer is stopped. */
+  readonly stallAfterTokens?: number;
   /** Thrown instead of the end of the answer. */
   readonly fault?: Error;
   readonly info?: Partial<EngineInfo>;
@@ -52,14 +54,15 @@ export function createScriptedEngine(script: Script): ScriptedEngine {
 
 async function* streamChunks(
   answer: string,
-  { prefillMs = 150, tokenMs = 15, fault }: Script,
+  { prefillMs = 150, tokenMs = 15, fault, stallAfterTokens = Infinity }: Script,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ChatCompletionChunk> {
   const start = performance.now();
   await pause(prefillMs, signal);
   const timeToFirstTokenMs = performance.now() - start;
   const tokens = answer.match(/<\/?\w+>|\s?\w{1,5}|[\s\S]/g) ?? [];
-  for (const content of tokens) {
+  for (const [index, content] of tokens.entries()) {
+    if (index === stallAfterTokens) await pause(2 ** 31 - 1, signal);
     yield toChunk({ delta: { content }, finish_reason: null });
     if (tokenMs > 0) await pause(tokenMs, signal);
   }

@@ -2,7 +2,6 @@ import { AutoglmError } from '../base/errors.ts';
 import { chooseFallback, readGpuIdentity } from './choose-backend.ts';
 import type { BackendReason, Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
-import { openHelperEngine, openRemoteEngine, waitForHelper } from './helper-engine.ts';
 import { openWorkerEngine } from './open-worker-engine.ts';
 import { SteadyEngine, type Recovery } from './steady-engine.ts';
 
@@ -24,10 +23,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       return new SteadyEngine(await chooseEngine(options), createRecovery(options));
     case 'helper': {
       const reason: BackendReason = { code: 'asked-for', text: 'The page asks for the helper.' };
+      const { openHelperEngine } = await loadHelper();
       return new SteadyEngine(await openHelperEngine(options, reason), createRecovery(options));
     }
     case 'remote':
-      return openRemoteEngine(options);
+      return (await loadHelper()).openRemoteEngine(options);
     default:
       throw new AutoglmError('request-invalid', `The backend "${backend}" is not available.`, {
         value: backend,
@@ -53,6 +53,7 @@ async function fallBack(fault: unknown, options: EngineOptions): Promise<Engine 
   const choice = chooseFallback(fault, await readGpuIdentity());
   if (choice.kind === 'none') return undefined;
   try {
+    const { openHelperEngine } = await loadHelper();
     return await openHelperEngine(options, choice.reason);
   } catch (error) {
     // Both are worth knowing: what the tab lacks, and what the helper needs.
@@ -65,12 +66,15 @@ async function fallBack(fault: unknown, options: EngineOptions): Promise<Engine 
   }
 }
 
+/** What speaks to helpers and servers is loaded only by pages that need one. */
+const loadHelper = () => import('./helper-engine.ts');
+
 /** What to do when an engine fails in the middle: wait for the helper, or take it, or load WebGPU again. */
 function createRecovery(options: EngineOptions): Recovery {
   let hasReloaded = false;
   return {
     recover: async (fault, failed, signal) => {
-      if (failed.info.backend === 'helper') return waitForHelper(options, signal);
+      if (failed.info.backend === 'helper') return (await loadHelper()).waitForHelper(options, signal);
       const recoveryOptions = { ...options, signal };
       // A worker whose device is lost still holds memory that the next one needs.
       await failed.unload().catch(() => {});

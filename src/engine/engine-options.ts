@@ -46,6 +46,8 @@ export interface EngineOptions {
   readonly memoryBudget?: number | undefined;
   /** True asks the network whether a model that is kept has changed; the model loads from the cache if it has not. */
   readonly refresh?: boolean | undefined;
+  /** Address of the script that structured output needs, fetched with the first such request; default: the package's. */
+  readonly grammarLibraryUrl?: string | undefined;
   /** Where downloaded weights are kept. Default `indexeddb`. */
   readonly cache?: 'indexeddb' | 'opfs' | 'none' | undefined;
   /** Address of the linked helper, `http://127.0.0.1:11435` unless told otherwise, or of the `remote` server. */

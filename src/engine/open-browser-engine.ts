@@ -1,3 +1,4 @@
+import { AutoglmError } from '../base/errors.ts';
 import { openWebGpuDevice } from '../gpu/webgpu-adapter.ts';
 import { decodeWithPlatform } from '../image/decode-platform.ts';
 import { createDirectorySource, createFileListSource } from '../storage/directory-source.ts';
@@ -18,17 +19,24 @@ import { LocalEngine } from './local-engine.ts';
  * @throws AutoglmError `webgpu-unavailable`, or what `LocalEngine.load` throws
  */
 export async function openBrowserEngine(options: EngineOptions): Promise<LocalEngine> {
-  const { model, cache: _, backend: _backend, helperUrl: _helper, ...load } = options;
+  const { model, cache: _, backend: _backend, helperUrl: _helper, grammarLibraryUrl, ...load } = options;
   const device = await openWebGpuDevice();
   return LocalEngine.load({
     source: openSource(model),
     cache: openCache(options),
     device,
     decodeImage: decodeWithPlatform,
-    loadXGrammar,
+    loadXGrammar: () => loadXGrammar(requireLibrary(grammarLibraryUrl)),
     allocations: createAllocationMemory(),
     sessionStore: createKeyValueStore('autoglm-sessions'),
     ...load,
+  });
+}
+
+function requireLibrary(url: string | undefined): string {
+  if (url !== undefined) return url;
+  throw new AutoglmError('request-invalid', 'Structured output needs the grammar library.', {
+    cure: 'Give grammarLibraryUrl, or use createEngine(), which knows it.',
   });
 }
 

@@ -1,3 +1,5 @@
+// The page names it, and not the worker's script: bundlers that take in the package copy what its modules name.
+import libraryUrl from '@mlc-ai/web-xgrammar?url&no-inline';
 import type { Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { TrustedWorker as Worker } from './trusted-worker.ts';
@@ -11,7 +13,7 @@ import { WorkerEngine } from './worker-engine.ts';
  */
 export async function openWorkerEngine(options: EngineOptions): Promise<Engine> {
   const { helperUrl: _url, helperToken: _token, apiKey: _key, onLocalPrompt: _prompt, ...rest } = options;
-  const { model, signal } = rest;
+  const { model, signal, grammarLibraryUrl = new URL(libraryUrl, document.baseURI).href } = rest;
   signal?.throwIfAborted();
   // A URL by itself, so that bundlers find the worker and put it beside the module.
   const worker = new Worker(new URL('../worker/engine-worker.ts', import.meta.url), {
@@ -20,8 +22,9 @@ export async function openWorkerEngine(options: EngineOptions): Promise<Engine> 
   });
   const isRelative = typeof model === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(model);
   // Workers resolve relative addresses against their own script.
+  const settings = { ...rest, grammarLibraryUrl };
   return WorkerEngine.load(
     worker,
-    isRelative ? { ...rest, model: new URL(model, document.baseURI).href } : rest,
+    isRelative ? { ...settings, model: new URL(model, document.baseURI).href } : settings,
   );
 }

@@ -36,6 +36,7 @@ export interface SystemMessage {
   readonly name?: string;
 }
 
+/** What the user says, with images. */
 export interface UserMessage {
   readonly role: 'user';
   readonly content: string | readonly ContentPart[];
@@ -146,6 +147,7 @@ export interface GenerationRequest {
   readonly user?: string | null | undefined;
 }
 
+/** What a stream carries besides the text. */
 export interface StreamOptions {
   /** Ends the stream with a chunk that holds the usage and no choice. */
   readonly include_usage?: boolean | undefined;
@@ -299,6 +301,7 @@ export interface AnswerDelta {
   readonly reasoning_content?: string;
 }
 
+/** A piece of a streamed answer. */
 export interface ChatCompletionChunk {
   readonly id: string;
   readonly object: 'chat.completion.chunk';

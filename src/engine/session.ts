@@ -29,10 +29,13 @@ export interface SessionOptions {
 
 /** Keeps and brings back the KV cache of conversations; the engine's side of `Sessions`. */
 export interface SessionHost {
+  /** Keeps a session under its name. */
   save(id: string, messages: readonly ChatMessage[]): Promise<SavedConversation>;
   /** Resolves with the messages. */
   restore(id: string): Promise<readonly ChatMessage[]>;
+  /** What is kept. */
   list(): Promise<SavedConversation[]>;
+  /** Forgets one that is kept. */
   delete(id: string): Promise<void>;
 }
 
@@ -53,6 +56,7 @@ export interface SavedConversation {
 export interface Sessions {
   /** Keeps them; for engines that pass the calls on. */
   readonly host: SessionHost;
+  /** Opens a session. */
   create(options?: SessionOptions): Session;
   /**
    * Brings a saved session back, with its part of the KV cache: the next answer computes only what is new.
@@ -60,7 +64,9 @@ export interface Sessions {
    * @throws AutoglmError `session-missing`, `session-mismatch`, `session-corrupt`, `engine-busy`
    */
   restore(id: string, options?: Omit<SessionOptions, 'id' | 'messages'>): Promise<Session>;
+  /** What is kept. */
   list(): Promise<SavedConversation[]>;
+  /** Forgets one that is kept. */
   delete(id: string): Promise<void>;
 }
 

@@ -1,11 +1,14 @@
-// As a file of its own and not as a module of the bundle: one module has one instance, and a fault costs it.
-import libraryUrl from '@mlc-ai/web-xgrammar?url';
 import type { XGrammar } from './xgrammar.ts';
 
 let count = 0;
 
-/** Loads the library in a page or worker. It is a script for all kinds of loaders, and leaves itself in a global. */
-export async function loadXGrammar(): Promise<XGrammar> {
+/**
+ * Loads the library in a page or worker. It is a script for all kinds of loaders, and leaves itself in a global.
+ *
+ * @param libraryUrl of a file of its own, not of a module of the bundle: one module has one instance, and a fault
+ *   costs it.
+ */
+export async function loadXGrammar(libraryUrl: string): Promise<XGrammar> {
   const scope = globalThis as { xgrammar?: XGrammar | undefined };
   const before = scope.xgrammar;
   try {
