@@ -99,33 +99,47 @@ test('a page hands its model over to a helper without one, with the network gone
   expect((await ask(page, chat, 'Who are you?')).length).toBeGreaterThan(3);
 });
 
-test('a page whose link was ended says so', async ({ page }) => {
-  await page.addInitScript(
-    ([url]) =>
-      localStorage.setItem(
-        'autoglm-helper-links',
-        JSON.stringify({ [url as string]: { token: 'revoked', origin: location.origin, expiresAt: 9e15 } }),
-      ),
-    [launcher.url],
-  );
-  const chat = await openChat(page, 'helper');
-  await expect(
-    chat.getByRole('heading', { name: 'The helper on this computer does not answer' }),
-  ).toBeVisible();
-  await launcher.start(null).event('listening');
-  await chat.getByRole('button', { name: 'Try again' }).click();
-  await expect(
-    chat.getByRole('heading', { name: 'A helper on this computer can run the model' }),
-  ).toBeVisible();
+test("the browser's question is explained before it is asked, and a refusal is told", async ({ page }) => {
+  await keepToken(page, 'https://page.example', 'revoked');
+  await servePublicly(page, 'https://page.example');
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    if (request.url().startsWith(launcher.url)) asked.push(request.url());
+  });
+  await allowLocal(page, 'https://page.example', 'prompt');
+  const chat = await openChat(page, 'helper', 'https://page.example');
+  await expect(chat.getByText(/The browser will ask whether this page may reach apps/)).toBeVisible();
+  expect(asked).toEqual([]);
+
+  await test.step('allowed, it finds nobody, then somebody whom it is not linked with', async () => {
+    await allowLocal(page, 'https://page.example', 'granted');
+    await chat.getByRole('button', { name: 'Go on' }).click();
+    await expect(
+      chat.getByRole('heading', { name: 'The helper on this computer does not answer' }),
+    ).toBeVisible();
+    await launcher.start(null).event('listening');
+    await chat.getByRole('button', { name: 'Try again' }).click();
+    await expect(
+      chat.getByRole('heading', { name: 'A helper on this computer can run the model' }),
+    ).toBeVisible();
+  });
+
+  await test.step('refused, it says what to change, and asks nothing', async () => {
+    await allowLocal(page, 'https://page.example', 'denied');
+    // The link that was no good is given back by the page's first script.
+    await page.reload();
+    await expect(
+      chat.getByRole('heading', { name: /does not let this page reach the helper/ }),
+    ).toBeVisible();
+  });
 });
 
 /** The page as if it had been linked before. */
-async function keepToken(page: Page): Promise<void> {
-  const { origin } = new URL(test.info().project.use.baseURL ?? '');
+async function keepToken(page: Page, origin = ownOrigin(), token = launcher.link(origin)): Promise<void> {
   await page.addInitScript(
     ([url, grant]) =>
       localStorage.setItem('autoglm-helper-links', JSON.stringify({ [url as string]: grant })),
-    [launcher.url, { token: launcher.link(origin), origin, expiresAt: 9e15 }] as const,
+    [launcher.url, { token, origin, expiresAt: 9e15 }] as const,
   );
 }
 
@@ -144,18 +158,48 @@ async function download(page: Page): Promise<void> {
 }
 
 /** The page of `npm start`, whose element is told before it loads where to compute. */
-async function openChat(page: Page, backend: string): Promise<Locator> {
+async function openChat(page: Page, backend: string, origin = ownOrigin()): Promise<Locator> {
   await page.route(
-    (url) => url.pathname === '/',
+    (url) => url.origin === origin && url.pathname === '/',
     async (route) => {
-      const response = await route.fetch();
+      const response = await route.fetch({ url: `${ownOrigin()}/` });
       const attributes = `<autoglm-chat backend="${backend}" helper-url="${launcher.url}" `;
       const body = (await response.text()).replace('<autoglm-chat', attributes);
       await route.fulfill({ response, body });
     },
   );
-  await page.goto('/?locale=en');
+  // A page that a test wrote counts as one of the network: Chrome asks before it may reach this machine.
+  if (origin === ownOrigin()) await allowLocal(page, origin, 'granted');
+  await page.goto(`${origin}/?locale=en`);
   return page.locator('autoglm-chat');
+}
+
+function ownOrigin(): string {
+  return new URL(test.info().project.use.baseURL ?? '').origin;
+}
+
+/** Serves everything of the project under another origin, whose pages are not of this machine. */
+async function servePublicly(page: Page, origin: string): Promise<void> {
+  await page.route(`${origin}/**`, async (route) => {
+    const url = route.request().url().replace(origin, ownOrigin());
+    await route.fulfill({ response: await route.fetch({ url }) });
+  });
+}
+
+/** Answers the browser's question for the user, as long as the session that it opens lasts. */
+async function allowLocal(
+  page: Page,
+  origin: string,
+  setting: 'prompt' | 'granted' | 'denied',
+): Promise<void> {
+  const cdp = await page.context().newCDPSession(page);
+  const { targetInfo } = await cdp.send('Target.getTargetInfo');
+  await cdp.send('Browser.setPermission', {
+    permission: { name: 'loopback-network' },
+    setting,
+    origin,
+    ...(targetInfo.browserContextId !== undefined && { browserContextId: targetInfo.browserContextId }),
+  });
 }
 
 async function expectBackend(chat: Locator, name: string | RegExp): Promise<void> {

@@ -125,6 +125,17 @@ describe('autoglm serve', () => {
     expect(usage?.completion_tokens).toBe(whole.usage?.completion_tokens);
   });
 
+  it('completes plain text', async () => {
+    const { choices, usage } = await client.completions.create({
+      model: MODEL,
+      prompt: 'Open the',
+      max_tokens: 3,
+      temperature: 0,
+    });
+    expect(usage?.completion_tokens).toBe(3);
+    expect(choices[0]).toMatchObject({ finish_reason: 'length', text: expect.stringMatching(/./) as string });
+  });
+
   it('looks at a screenshot', async () => {
     const url = await readSample('home-search.png');
     const answer = await client.chat.completions.create({

@@ -2,10 +2,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { openHelperEngine, openRemoteEngine } from '../engine/helper-engine.ts';
 import type { ChatCompletionChunk } from '../engine/openai.ts';
 import { startHelper, type RunningHelper } from './running-helper.test-support.ts';
+
+// Hundreds of requests on a machine that other tests share.
+vi.setConfig({ testTimeout: 60_000 });
 
 const REASON = { code: 'asked-for', text: 'A test.' } as const;
 const REQUEST = { messages: [{ role: 'user', content: 'count' }], stream: true } as const;

@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import OpenAI from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { PairGrant } from '../protocol/helper-http.ts';
 import { ClientRegistry, ORIGIN_LIFETIME_MS } from './client-registry.ts';
 import { PairingCode } from './pairing-code.ts';
 import { Refusal } from './refusal.ts';
 import { PAGE, startHelper, type RunningHelper } from './running-helper.test-support.ts';
+
+// Hundreds of requests on a machine that other tests share.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MESSAGES = [{ role: 'user' as const, content: 'hello' }];
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -111,16 +114,18 @@ describe('the helper', () => {
   it('counts what it does', async () => {
     await using helper = await startHelper();
     await helper.chat({ messages: MESSAGES });
+    const streamed = await helper.chat({ messages: MESSAGES, stream: true });
+    expect(streamed.text).not.toContain('usage');
     await helper.chat({ messages: MESSAGES }, { headers: { origin: 'https://evil.example' } });
     const { text } = await helper.ask({
       path: '/metrics',
       headers: { authorization: `Bearer ${helper.key}` },
     });
-    expect(text).toContain('autoglm_requests_total{route="/v1/chat/completions",status="200"} 1');
+    expect(text).toContain('autoglm_requests_total{route="/v1/chat/completions",status="200"} 2');
     expect(text).toContain('autoglm_requests_total{route="/v1/chat/completions",status="403"} 1');
     expect(text).toContain('autoglm_refusals_total{reason="foreign-origin"} 1');
-    expect(text).toContain('autoglm_tokens_total{kind="completion"} 3');
-    expect(text).toContain('autoglm_time_to_first_token_seconds_count 1');
+    expect(text).toContain('autoglm_tokens_total{kind="completion"} 6');
+    expect(text).toContain('autoglm_time_to_first_token_seconds_count 2');
     expect(text).toContain('autoglm_kv_cache_tokens 7');
     expect(text).toContain('autoglm_gpu_bytes 1024');
   });

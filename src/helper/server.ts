@@ -8,7 +8,7 @@ import { isAutoglmError, AutoglmError } from '../base/errors.ts';
 import { toOpenAIError } from '../engine/openai-errors.ts';
 import type { HelperHealth } from '../protocol/helper-http.ts';
 import { guardAccess, hasToken, type AccessOptions } from './access.ts';
-import { addChatRoute } from './chat-route.ts';
+import { addAnswerRoutes } from './answer-routes.ts';
 import type { ClientRegistry } from './client-registry.ts';
 import { FairQueue, type FairQueueLimits } from './fair-queue.ts';
 import { HelperMetrics } from './metrics.ts';
@@ -112,7 +112,7 @@ export function createHelperServer(options: HelperServerOptions): HelperServer {
   addPairRoutes(app, { ...options, onLinked: options.onLinked ?? (() => {}) });
   addModelRoutes(app, { host, queue, offered: options.offered, isFixed: options.isModelFixed === true });
   const { stallTimeoutMs } = limits;
-  addChatRoute(app, { host, queue, metrics, stopping: stopping.signal, stallTimeoutMs });
+  addAnswerRoutes(app, { host, queue, metrics, stopping: stopping.signal, stallTimeoutMs });
 
   let closed: Promise<void> | undefined;
   return {
