@@ -49,7 +49,8 @@ export const ROOMS = {
   // Storage: models that pages hand over are kept by the manifest's own rules.
   helper: { imports: ['engine', 'storage', 'gpu', 'protocol', 'base'], shaders: ['cuda'], nodeOnly: true },
   cli: { imports: ['*'], except: ['element', 'demo'], nodeOnly: true },
-  demo: { imports: [ENTRY_ROOM] },
+  // The bench page names the bench worker's script by URL.
+  demo: { imports: [ENTRY_ROOM, 'worker'] },
   [ENTRY_ROOM]: { imports: ['*'], except: ['helper', 'cli', 'demo'] },
 };
 

@@ -1,6 +1,10 @@
 import type { Command } from 'commander';
-import { benchModel, benchVision, profileDecode, type BenchRow, type KernelTime } from '../engine/bench.ts';
-import { describeAdapter } from '../gpu/capabilities.ts';
+import {
+  benchContext,
+  createBenchReport,
+  describeReport,
+  type BenchRequest,
+} from '../engine/bench-report.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { createSyntheticModel, SYNTHETIC_9B } from '../model/synthetic-model.ts';
 import { openNodeEngine } from '../engine/open-node-engine.ts';
@@ -13,27 +17,13 @@ interface BenchFlags extends LoadFlags {
   readonly outputTokens: number;
   readonly batch: readonly number[];
   readonly repeats: number;
-  readonly cachedTokens?: number;
+  readonly cachedTokens: readonly number[];
+  readonly copyBandwidth?: number;
   readonly layers?: number;
   readonly vision?: boolean;
   readonly profile?: boolean;
   readonly json?: boolean;
 }
-
-interface BenchReport {
-  readonly device: 'webgpu' | 'cuda';
-  readonly adapter: string;
-  readonly toggles: readonly string[];
-  readonly model: string;
-  readonly loadMs: number;
-  readonly rows: readonly BenchRow[];
-  /** Encoding one 1080x2400 screenshot at max_pixels 5,000,000. */
-  readonly screenshotMs?: number;
-  readonly profile?: readonly KernelTime[];
-}
-
-/** Patch grid of a 1080x2400 screenshot at max_pixels 5,000,000. */
-const SCREENSHOT = { gridRows: 168, gridColumns: 74 };
 
 /** Adds `autoglm bench`. */
 export function addBenchCommand(program: Command, terminal: Terminal): void {
@@ -45,34 +35,38 @@ export function addBenchCommand(program: Command, terminal: Terminal): void {
     .option('--output-tokens <n>', 'tokens of the answer', parseCount, 256)
     .option('--batch <n,..>', 'sequences decoded together', parseCounts, [1])
     .option('--repeats <n>', 'runs whose median counts', parseCount, 3)
-    .option('--cached-tokens <n>', 'decode behind so many tokens without computing them', parseCount)
+    .option(
+      '--cached-tokens <n,..>',
+      'decode behind so many tokens as well, without computing them',
+      parseCounts,
+      [],
+    )
+    .option('--copy-bandwidth <GB/s>', 'what the card copies, read plus written, to compare with', Number)
     .option('--layers <n>', `decoder layers of ${SYNTHETIC_9B}; 40`, parseCount)
-    .option('--vision', 'encode a 1080x2400 screenshot as well')
+    .option('--vision', 'encode a 1080x2400 screenshot and take two steps of an agent as well')
     .option('--profile', 'time each kernel of a decode step')
     .option('--json', 'print one JSON object');
   addLoadOptions(command).action(async (name: string, flags: BenchFlags) => {
-    const startedAt = performance.now();
-    const model = await load(name, flags, terminal);
-    const loadMs = performance.now() - startedAt;
-    const { promptTokens, outputTokens, batch: batches, repeats, cachedTokens } = flags;
-    const report: BenchReport = {
-      device: model.device.capabilities.cuda ? 'cuda' : 'webgpu',
-      adapter: describeAdapter(model.device.capabilities),
-      toggles: flags.dawnToggle ?? [],
+    const request: BenchRequest = {
+      ...flags,
       model: name,
-      loadMs,
-      rows: await benchModel(model, { promptTokens, outputTokens, batches, repeats, cachedTokens }),
-      ...(flags.vision && { screenshotMs: await benchVision(model, { ...SCREENSHOT, repeats }) }),
-      ...(flags.profile && { profile: await profileDecode(model, batches[0] ?? 1) }),
+      batches: flags.batch,
+      vision: flags.vision ?? false,
+      profile: flags.profile ?? false,
     };
-    terminal.stdout(flags.json ? `${JSON.stringify(report)}\n` : describe(report));
+    const startedAt = performance.now();
+    const model = await load(request, flags, terminal);
+    const report = await createBenchReport(model, request, { loadMs: performance.now() - startedAt });
+    const toggles = flags.dawnToggle ?? [];
+    terminal.stdout(flags.json ? `${JSON.stringify({ toggles, ...report })}\n` : describeReport(report));
     model.device.destroy();
   });
 }
 
-async function load(name: string, flags: BenchFlags, terminal: Terminal): Promise<LanguageModel> {
-  const context = flags.context ?? (flags.cachedTokens ?? flags.promptTokens) + flags.outputTokens + 1;
-  const slots = Math.max(...flags.batch);
+async function load(request: BenchRequest, flags: BenchFlags, terminal: Terminal): Promise<LanguageModel> {
+  const { model: name, batches } = request;
+  const context = flags.context ?? benchContext(request);
+  const slots = Math.max(...batches);
   const { device } = await openDevice(flags);
   if (name !== SYNTHETIC_9B) {
     const { signal } = terminal;
@@ -86,24 +80,4 @@ async function load(name: string, flags: BenchFlags, terminal: Terminal): Promis
     ...(layers !== undefined && { layers }),
     ...(kvFormat && { cacheFormat: kvFormat }),
   });
-}
-
-function describe({ adapter, model, loadMs, rows, screenshotMs, profile }: BenchReport): string {
-  const lines = [
-    `${model} on ${adapter}, loaded in ${(loadMs / 1000).toFixed(1)} s`,
-    ...rows.map(
-      (row) =>
-        `batch ${row.batch}: ${row.decodeTokensPerSecond.toFixed(1)} tok/s decode, ` +
-        `${row.effectiveGBps.toFixed(0)} GB/s, ${row.dispatchesPerToken} dispatches in ${row.hostMsPerStep.toFixed(2)} host ms a step, ` +
-        `${row.prefillTokensPerSecond.toFixed(0)} tok/s prefill of ${row.promptTokens}, ` +
-        `first token after ${row.timeToFirstTokenMs.toFixed(0)} ms`,
-    ),
-    ...(screenshotMs === undefined ? [] : [`screenshot: ${screenshotMs.toFixed(0)} ms`]),
-    ...(profile ?? []).map(
-      ({ kernel, count, totalMicroseconds, GBps, share }) =>
-        `${kernel.padEnd(28)} x${String(count).padEnd(4)} ${totalMicroseconds.toFixed(1).padStart(10)} us ` +
-        `${GBps.toFixed(0).padStart(6)} GB/s ${(share * 100).toFixed(1).padStart(5)}%`,
-    ),
-  ];
-  return `${lines.join('\n')}\n`;
 }

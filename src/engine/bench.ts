@@ -26,7 +26,11 @@ export interface BenchRow {
   readonly promptTokens: number;
   readonly outputTokens: number;
   readonly batch: number;
+  /** Tokens that were in the cache without being computed; absent: the prompt was prefilled. */
+  readonly cachedTokens?: number;
   readonly timeToFirstTokenMs: number;
+  /** The same in the run that is not counted: what compiling the pipelines of the batch adds for a fresh page. */
+  readonly firstRunTimeToFirstTokenMs: number;
   readonly prefillTokensPerSecond: number;
   /** Of all sequences together. */
   readonly decodeTokensPerSecond: number;
@@ -37,6 +41,8 @@ export interface BenchRow {
   /** Time that the host spends on recording and submitting a step. */
   readonly hostMsPerStep: number;
   readonly peakGpuBytes: number;
+  /** JavaScript memory in use after the runs; absent where the platform does not tell. */
+  readonly peakHeapBytes?: number;
 }
 
 /** Decode steps in flight while measuring; as many as an answer has. */
@@ -51,11 +57,13 @@ export async function benchModel(model: LanguageModel, options: BenchOptions): P
 
 async function benchBatch(model: LanguageModel, batch: number, options: BenchOptions): Promise<BenchRow> {
   const { promptTokens, outputTokens, repeats } = options;
+  // Not counted: it compiles and warms up.
+  const warmUp = await measureRun(model, batch, options);
   const runs: Run[] = [];
-  for (let repeat = 0; repeat <= repeats; repeat++) {
-    const run = await measureRun(model, batch, options);
-    // The first one compiles and warms up.
-    if (repeat > 0) runs.push(run);
+  let peakHeapBytes = readHeapBytes();
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    runs.push(await measureRun(model, batch, options));
+    peakHeapBytes = maximum(peakHeapBytes, readHeapBytes());
   }
   const { dispatches, weightBytes } = measurePlan(model.text.decodePlan(batch));
   const decodeMs = median(runs.map((run) => run.decodeMs));
@@ -65,6 +73,8 @@ async function benchBatch(model: LanguageModel, batch: number, options: BenchOpt
     promptTokens,
     outputTokens,
     batch,
+    ...(options.cachedTokens !== undefined && { cachedTokens: options.cachedTokens }),
+    firstRunTimeToFirstTokenMs: warmUp.compileMs + warmUp.firstTokenMs,
     timeToFirstTokenMs: median(runs.map((run) => run.firstTokenMs)),
     prefillTokensPerSecond: (promptTokens * batch * 1000) / prefillMs,
     decodeTokensPerSecond: stepsPerSecond * batch,
@@ -73,10 +83,12 @@ async function benchBatch(model: LanguageModel, batch: number, options: BenchOpt
     dispatchesPerToken: dispatches,
     hostMsPerStep: median(runs.map((run) => run.hostMs)) / outputTokens,
     peakGpuBytes: model.device.allocatedBytes,
+    ...(peakHeapBytes !== undefined && { peakHeapBytes }),
   };
 }
 
 interface Run {
+  readonly compileMs: number;
   readonly prefillMs: number;
   readonly firstTokenMs: number;
   readonly decodeMs: number;
@@ -86,6 +98,7 @@ interface Run {
 async function measureRun(model: LanguageModel, batch: number, options: BenchOptions): Promise<Run> {
   const { promptTokens, outputTokens, cachedTokens } = options;
   const { text, sampler, device } = model;
+  const preparedAt = performance.now();
   const recordDecode = await text.prepareDecode(batch);
   const recordSample = await sampler.prepareSample(batch);
   startSequences(model, batch);
@@ -116,6 +129,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   }
   await Promise.all(pending);
   return {
+    compileMs: startedAt - preparedAt,
     prefillMs: prefilledAt - startedAt,
     firstTokenMs: firstTokenAt - startedAt,
     decodeMs: performance.now() - firstTokenAt,
@@ -163,18 +177,114 @@ export async function benchVision(
   model: LanguageModel,
   { gridRows, gridColumns, repeats }: { gridRows: number; gridColumns: number; repeats: number },
 ): Promise<number> {
-  const { inChannels, patchSize } = model.config.vision;
-  const length = gridRows * gridColumns * inChannels * patchSize ** 2;
-  const patches = Float32Array.from({ length }, (_, index) => Math.sin(index * 0.37));
+  const image = createImage(model, { gridRows, gridColumns });
   const times: number[] = [];
   for (let repeat = 0; repeat <= repeats; repeat++) {
     const startedAt = performance.now();
-    const features = await model.vision.encode({ patches, gridRows, gridColumns });
+    const features = await model.vision.encode(image);
     await model.device.idle();
     times.push(performance.now() - startedAt);
     features.destroy();
   }
   return median(times.slice(1));
+}
+
+/** How long a screenshot and a step of an agent take to their first token, in milliseconds; medians. */
+export interface AgentTimes {
+  /** Encoding a 1080x2400 screenshot at max_pixels 5,000,000 and prefilling it with a short question. */
+  readonly screenshotToFirstTokenMs: number;
+  /** The same behind a system prompt of 600 tokens. */
+  readonly firstStepMs: number;
+  /** A new screenshot behind that conversation, which is in the cache. */
+  readonly secondStepMs: number;
+}
+
+/** Patch grid of a 1080x2400 screenshot at max_pixels 5,000,000, and its tokens. */
+export const SCREENSHOT = { gridRows: 168, gridColumns: 74, tokens: 3108 } as const;
+
+/** Tokens around the screenshots of `benchAgent`. */
+const SYSTEM_TOKENS = 600;
+const QUESTION_TOKENS = 32;
+const ANSWER_TOKENS = 64;
+
+/** Context that `benchAgent` needs. */
+export const AGENT_CONTEXT =
+  SYSTEM_TOKENS + 2 * (SCREENSHOT.tokens + QUESTION_TOKENS) + ANSWER_TOKENS + 2 * QUESTION_TOKENS;
+
+/** Measures one screenshot and two steps of an agent, after one run that is not counted. */
+export async function benchAgent(model: LanguageModel, repeats: number): Promise<AgentTimes> {
+  const times: { one: number; first: number; second: number }[] = [];
+  for (let repeat = 0; repeat <= repeats; repeat++) {
+    const one = await timeToFirstToken(model, { before: QUESTION_TOKENS, cachedCount: 0, shots: 1 });
+    const before = SYSTEM_TOKENS + QUESTION_TOKENS;
+    const first = await timeToFirstToken(model, { before, cachedCount: 0, shots: 1 });
+    const cachedCount = before + SCREENSHOT.tokens;
+    const second = await timeToFirstToken(model, { before, cachedCount, shots: 2 });
+    if (repeat > 0) times.push({ one, first, second });
+  }
+  return {
+    screenshotToFirstTokenMs: median(times.map(({ one }) => one)),
+    firstStepMs: median(times.map(({ first }) => first)),
+    secondStepMs: median(times.map(({ second }) => second)),
+  };
+}
+
+async function timeToFirstToken(
+  model: LanguageModel,
+  { before, cachedCount, shots }: { before: number; cachedCount: number; shots: number },
+): Promise<number> {
+  const { device, sampler, text } = model;
+  await startSequences(model, 1);
+  const recordSample = await sampler.prepareSample(1);
+  const image = createImage(model, SCREENSHOT);
+  await device.idle();
+  const startedAt = performance.now();
+  // Only the last screenshot is new; the others are in the cache.
+  const features = await model.vision.encode(image);
+  const between = ANSWER_TOKENS + QUESTION_TOKENS;
+  const start = before + (shots - 1) * (SCREENSHOT.tokens + between);
+  const sequence = randomSequence(model, start + SCREENSHOT.tokens + 1, 0);
+  const images = [{ start, count: SCREENSHOT.tokens, features }];
+  await text.prefill({ ...sequence, images }, { slot: 0, cachedCount });
+  const place = sequence.tokenIds.length - 1;
+  text.writeDecodeRow(0, {
+    position: [place, place, place],
+    token: 0,
+    cacheIndex: place,
+    slot: 0,
+    generated: 0,
+  });
+  submit(device, [recordSample]);
+  await sampler.read(0, 0);
+  features.destroy();
+  return performance.now() - startedAt;
+}
+
+function createImage(
+  model: LanguageModel,
+  { gridRows, gridColumns }: { gridRows: number; gridColumns: number },
+): Parameters<LanguageModel['vision']['encode']>[0] {
+  const { inChannels, patchSize } = model.config.vision;
+  const length = gridRows * gridColumns * inChannels * patchSize ** 2;
+  return {
+    patches: Float32Array.from({ length }, (_, index) => Math.sin(index * 0.37)),
+    gridRows,
+    gridColumns,
+  };
+}
+
+/** JavaScript memory in use, where the platform tells: Node, and Chromium in its own way. */
+function readHeapBytes(): number | undefined {
+  const { process, performance: clock } = globalThis as {
+    process?: { memoryUsage?: () => { heapUsed: number; arrayBuffers: number } };
+    performance: { memory?: { usedJSHeapSize: number } };
+  };
+  const usage = process?.memoryUsage?.();
+  return usage ? usage.heapUsed + usage.arrayBuffers : clock.memory?.usedJSHeapSize;
+}
+
+function maximum(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
 }
 
 /** Time of one kind of kernel in a profiled step. */
@@ -183,8 +293,12 @@ export interface KernelTime {
   readonly kernel: string;
   readonly count: number;
   readonly totalMicroseconds: number;
+  /** Weight bytes that it reads; 0 for kernels without weights. */
+  readonly bytes: number;
   /** Weight bytes a second, in GB; 0 for kernels without weights. */
   readonly GBps: number;
+  /** Multiplications and additions of the products a second, in trillions; 0 for kernels without weights. */
+  readonly TFLOPs: number;
   readonly share: number;
 }
 
@@ -211,7 +325,10 @@ export async function profileDecode(model: LanguageModel, columns: number): Prom
     kernel,
     count,
     totalMicroseconds: nanoseconds / 1000,
+    bytes,
     GBps: bytes / nanoseconds,
+    // 4-bit weights: 4.5 bits each with their scales, a multiplication and an addition for each column.
+    TFLOPs: (((bytes * 8) / 4.5) * 2 * columns) / nanoseconds / 1000,
     share: nanoseconds / total,
   }));
 }

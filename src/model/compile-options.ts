@@ -88,7 +88,8 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     sampleWorkgroup: isSoftware ? 64 : 256,
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
-    splits: request.splits ?? (isSoftware ? 4 : 256),
+    // The kernel for subgroups is done with a split sooner.
+    splits: request.splits ?? (isSoftware ? 4 : reduction === 'subgroup' ? 256 : 128),
     ...(reduction === 'subgroup' && {
       splitTiling: request.splitTiling ?? (subgroupSizes.min >= 8 ? SPLIT_TILING : NARROW_SPLIT_TILING),
     }),

@@ -16,8 +16,10 @@ export function measurePlan(plan: Plan): PlanCost {
   return { dispatches: plan.calls.length, weightBytes, scratchBytes };
 }
 
-/** An embedding reads a row, not the table; only matrix products read all of their weight. */
+/** Shaders that read all of their weight: an embedding reads a row of its table, and a norm's weight is small. */
+const PRODUCT = /^(mat|gate-up)/;
+
 function matrixBytes({ program, bindings }: KernelCall): number {
-  if (!program.shader.startsWith('mat')) return 0;
+  if (!PRODUCT.test(program.shader)) return 0;
   return (bindings['weight']?.byteLength ?? 0) + (bindings['weight_scale']?.byteLength ?? 0);
 }

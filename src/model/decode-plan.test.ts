@@ -1,0 +1,167 @@
+/**
+ * The decode step of the 9B model as its Plan: numbers that do not depend on the machine, so that CI sees a step that
+ * grew. Whoever changes one changes it here, and says in `src/kernels/PERFORMANCE.md` what it measured.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Capabilities } from '../gpu/capabilities.ts';
+import type { KernelCall } from '../kernels/kernel.ts';
+import { chooseCompileOptions } from './compile-options.ts';
+import { compileDecode } from './compile-text.ts';
+import { parseModelConfig } from './config.ts';
+import type { Plan } from './plan.ts';
+import { measurePlan } from './plan-cost.ts';
+import { storedArrays, weightFormat } from './quantization.ts';
+import { createSyntheticConfig } from './synthetic.ts';
+import { expectedTensors } from './tensor-names.ts';
+import { layOutWeights, type StoredTensor } from './weight-layout.ts';
+
+/** A Hopper GPU in a stock Chrome on Linux. */
+const STOCK: Capabilities = {
+  adapter: { vendor: 'nvidia', architecture: '', device: '', description: '' },
+  isSoftware: false,
+  limits: {
+    maxBufferBytes: 4 * 2 ** 30 - 4,
+    maxBindingBytes: 2 * 2 ** 30 - 4,
+    maxStorageBuffers: 16,
+    maxWorkgroupStorageBytes: 49152,
+    maxWorkgroupInvocations: 1024,
+    maxWorkgroupsPerDimension: 65535,
+    bindingAlignment: 256,
+  },
+  hasShaderF16: false,
+  hasSubgroups: true,
+  subgroupSizes: { min: 32, max: 32 },
+  hasTimestamps: true,
+  hasInt8Dot: true,
+  hasSubgroupMatrix: false,
+};
+
+/** The same with the toggles that grant f16 and subgroup matrices. */
+const WITH_F16: Capabilities = { ...STOCK, hasShaderF16: true, hasSubgroupMatrix: true };
+
+/** What every WebGPU device grants, without subgroups. */
+const LEAST: Capabilities = {
+  ...STOCK,
+  limits: {
+    ...STOCK.limits,
+    maxBufferBytes: 2 ** 28,
+    maxBindingBytes: 2 ** 27,
+    maxStorageBuffers: 8,
+    maxWorkgroupStorageBytes: 16384,
+    maxWorkgroupInvocations: 256,
+  },
+  hasSubgroups: false,
+};
+
+function compile(capabilities: Capabilities, columns: number): Plan {
+  const config = parseModelConfig(createSyntheticConfig());
+  const tensors = expectedTensors(config).flatMap((tensor) =>
+    storedArrays(tensor, weightFormat(tensor, 'q4f16_1', 'default')).map(
+      ({ name, shape, dtype }): [string, StoredTensor] => [name, { name, shape, dtype }],
+    ),
+  );
+  const layout = layOutWeights(config, new Map(tensors), capabilities.limits);
+  const options = chooseCompileOptions(capabilities, { context: 4096, slots: 8 });
+  return compileDecode(config, layout.text, options, columns);
+}
+
+/** A row for each dispatch; layers that are the same as the first are one. */
+function printPlan(plan: Plan): string {
+  const blocks = new Map<string, string[]>();
+  for (const call of plan.calls) {
+    // The first norm, before any residual, is no part of the pattern.
+    const isFirst = /input-norm|quantize/.test(call.label);
+    const layer = (isFirst ? undefined : /^layer\.\d+/.exec(call.label)?.[0]) ?? call.label;
+    blocks.set(layer, [...(blocks.get(layer) ?? []), printCall(call)]);
+  }
+  const lines: string[] = [];
+  let previous = '';
+  let repeats = 0;
+  const flush = (): void => {
+    if (repeats > 1) lines.push(`  ${repeats} times in all`);
+  };
+  for (const rows of blocks.values()) {
+    const text = rows.join('\n');
+    if (text === previous) {
+      repeats++;
+      continue;
+    }
+    flush();
+    [previous, repeats] = [text, 1];
+    lines.push(text);
+  }
+  flush();
+  return lines.join('\n');
+}
+
+function printCall({ label, program, grid, bindings }: KernelCall): string {
+  const preludes = (program.preludes ?? []).map(({ name }) => name).join(' ');
+  const { weightBytes } = measurePlan({
+    name: '',
+    calls: [{ label, program, grid, bindings }],
+    scratch: new Map(),
+  });
+  const size = grid.map((extent) => (typeof extent === 'number' ? extent : extent.rows)).join(' x ');
+  const weight = weightBytes === 0 ? '' : `, ${(weightBytes / 1e6).toFixed(1)} MB of weights`;
+  const name = label.replace(/^layer\.\d+/, 'layer');
+  return `${name}: ${program.shader} [${preludes}] ${size}, ${Object.keys(bindings).length} buffers${weight}`;
+}
+
+describe('The decode step of the 9B model', () => {
+  it('has this shape on a Hopper GPU in a stock Chrome', () => {
+    expect(printPlan(compile(STOCK, 1))).toMatchInlineSnapshot(`
+      "embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
+      layer.input-norm: rms-norm [reduce-subgroup] tokens x 1 x 1, 3 buffers
+      layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
+      layer.qkv: matvec-int8 [dot-rows-int8 lanes-subgroup row cache-f16 store4-rope] 1152 x 1 x 1, 10 buffers, 10.6 MB of weights
+      layer.attention.split: attention-split [row keys-per-split cache-f16] 256 x 2 x 1, 6 buffers
+      layer.attention.combine: attention-combine-int8 [row keys-per-split reduce-subgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
+      layer.o: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
+      layer.attention-norm: sandwich-norm-int8 [round-int8 emit-int8 reduce-subgroup] tokens x 1 x 1, 6 buffers
+      layer.gate-up: gate-up-int8 [dot-rows-int8 lanes-subgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
+      layer.down: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
+      layer: sandwich-norm-int8 [round-int8 emit-int8 reduce-subgroup] tokens x 1 x 1, 6 buffers
+        40 times in all
+      head: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 18944 x 1 x 1, 5 buffers, 349.2 MB of weights"
+    `);
+  });
+
+  it('is the same with f16 and subgroup matrices, which it does not use', () => {
+    expect(printPlan(compile(WITH_F16, 1))).toBe(printPlan(compile(STOCK, 1)));
+  });
+
+  it('has this shape where nothing optional is granted', () => {
+    expect(printPlan(compile(LEAST, 1))).toMatchInlineSnapshot(`
+      "embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
+      embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
+      embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
+      layer.input-norm: rms-norm [reduce-workgroup] tokens x 1 x 1, 3 buffers
+      layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
+      layer.qkv: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1152 x 1 x 1, 5 buffers, 10.6 MB of weights
+      layer.rope: rope-append [row cache-f16] 18 x tokens x 1, 7 buffers
+      layer.attention.split: attention-decode [row keys-per-split cache-f16] 128 x 2 x 1, 6 buffers
+      layer.attention.combine: attention-combine-int8 [row keys-per-split reduce-workgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
+      layer.o: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
+      layer.attention-norm: sandwich-norm-int8 [round-int8 emit-int8 reduce-workgroup] tokens x 1 x 1, 6 buffers
+      layer.gate-up: gate-up-int8 [dot-rows-int8 lanes-workgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
+      layer.down: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
+      layer: sandwich-norm-int8 [round-int8 emit-int8 reduce-workgroup] tokens x 1 x 1, 6 buffers
+        40 times in all
+      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
+      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
+      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 2560 x 1 x 1, 5 buffers, 47.2 MB of weights"
+    `);
+  });
+
+  it.each([
+    ['stock, 1 column', STOCK, 1],
+    ['stock, 4 columns', STOCK, 4],
+    ['stock, 8 columns', STOCK, 8],
+    ['nothing optional, 1 column', LEAST, 1],
+  ] as const)('costs what it did: %s', (name, capabilities, columns) => {
+    const { dispatches, weightBytes } = measurePlan(compile(capabilities, columns));
+    // Every weight once, however many columns there are: 4.5 bits for each of 8.78 billion.
+    expect(weightBytes).toBe(4_938_006_528);
+    expect(dispatches).toBe(name.startsWith('stock') ? 324 : 368);
+  });
+});
