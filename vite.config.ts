@@ -52,6 +52,7 @@ const NODE_BUILD: BuildOptions = {
   rolldownOptions: {
     input: {
       autoglm: toPath('src/cli/autoglm.ts'),
+      helper: toPath('src/helper/index.ts'),
       'block-worker': toPath('src/cli/block-worker.ts'),
     },
     output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },

@@ -112,10 +112,10 @@ async function checkUse(tarball, folder) {
   }
   writeFileSync(
     join(project, 'load.mjs'),
-    `export const names = [await import('autoglm-web/engine'), await import('autoglm-web/agent')].flatMap(Object.keys);`,
+    `export const names = [await import('autoglm-web/engine'), await import('autoglm-web/agent'), await import('autoglm-web/helper')].flatMap(Object.keys);`,
   );
   const { names } = await import(pathToFileURL(join(project, 'load.mjs')).href);
-  for (const name of ['createEngine', 'AutoglmError', 'parseAction']) {
+  for (const name of ['createEngine', 'AutoglmError', 'parseAction', 'serve']) {
     if (!names.includes(name)) faults.push(`Node does not find ${name} in the packed entries.`);
   }
   return faults;

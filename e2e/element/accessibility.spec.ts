@@ -88,6 +88,8 @@ for (const [theme, locale] of [
   ['dark', 'zh'],
 ] as const) {
   test(`axe finds nothing in any state, ${theme}, ${locale}`, async ({ page }) => {
+    // Eleven states; on a machine that others use too, axe takes its time.
+    test.setTimeout(400_000);
     // A folder that is not there is what the failure shows; the browser itself reports such a request.
     await page.route('**/nowhere/**', (route) => route.fulfill({ status: 200, body: 'not a model' }));
     for (const [name, show] of Object.entries(STATES)) {
