@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import type { LocalEngine } from '../engine/local-engine.ts';
 import type { NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { openHelperDevice, type DeviceChoice, type OpenedDevice } from '../helper/open-device.ts';
+import { modelCacheFolder } from '../helper/user-folders.ts';
 import { openHelperEngine } from '../helper/open-engine.ts';
 import type { CacheFormat } from '../kernels/kernel.ts';
 import { parseCount } from './option-values.ts';
@@ -39,6 +40,7 @@ export async function loadEngine(model: string, flags: LoadFlags, terminal: Term
     contextWindow: flags.context,
     cacheFormat: flags.kvFormat,
     device: webGpuOptions(flags),
+    cacheFolder: modelCacheFolder(),
     signal: terminal.signal,
     onProgress: ({ phase, loadedBytes, totalBytes }) =>
       line.update(`${phase} ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)}`),

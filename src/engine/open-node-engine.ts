@@ -4,6 +4,7 @@ import { decodeWithSharp } from '../image/decode-node.ts';
 import { createHttpSource } from '../storage/http-source.ts';
 import { createNodeKeyValueStore } from '../storage/node-key-value-store.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
+import { createNodeShardCache } from '../storage/node-shard-cache.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
 import type { EngineOptions } from './engine-options.ts';
@@ -24,16 +25,26 @@ export interface NodeEngineOptions extends FitOptions {
   readonly speculation?: EngineOptions['speculation'];
   /** Folder in which sessions are saved; default: none that outlive the engine. */
   readonly sessionFolder?: string | undefined;
+  /** Folder in which the weights of a model at a URL are kept; default: they are fetched each time. */
+  readonly cacheFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
 /** Opens a GPU, through Dawn unless told otherwise, and loads a model on it. @throws AutoglmError what `LocalEngine.load` throws */
 export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalEngine> {
-  const { model, device, openDevice = () => openNodeDevice(device), sessionFolder, ...load } = options;
+  const {
+    model,
+    device,
+    openDevice = () => openNodeDevice(device),
+    sessionFolder,
+    cacheFolder,
+    ...load
+  } = options;
   const isUrl = /^https?:/.test(model);
   return LocalEngine.load({
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
+    cache: isUrl && cacheFolder !== undefined ? createNodeShardCache(cacheFolder) : undefined,
     createSha256: createNodeSha256,
     device: await openDevice(),
     decodeImage: decodeWithSharp,

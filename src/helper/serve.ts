@@ -12,6 +12,7 @@ import { openHelperEngine, type HelperEngineOptions } from './open-engine.ts';
 import { PairingCode } from './pairing-code.ts';
 import { writePrivateFile } from './private-file.ts';
 import { createHelperServer, DEFAULT_LIMITS } from './server.ts';
+import { modelCacheFolder } from './user-folders.ts';
 
 /** How to run the helper. */
 export interface ServeOptions {
@@ -134,6 +135,7 @@ async function openModel(
 ): Promise<HostedModel> {
   const { device, contextWindow, cacheFormat, parallel, onProgress, signal } = options;
   const { engine, reason } = await openHelperEngine({
+    cacheFolder: modelCacheFolder(),
     model,
     backend: device,
     contextWindow,

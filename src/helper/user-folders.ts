@@ -18,3 +18,8 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env, platform = pro
   if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'autoglm');
   return join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'autoglm');
 }
+
+/** Where the weights of models at URLs are kept. */
+export function modelCacheFolder(): string {
+  return join(cacheFolder(), 'weights');
+}

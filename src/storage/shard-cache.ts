@@ -44,7 +44,7 @@ export interface ShardListing {
 
 /** Keeps shards by content hash, so that models and revisions share equal ones. */
 export interface ShardCache {
-  readonly kind: 'indexeddb' | 'opfs';
+  readonly kind: 'indexeddb' | 'opfs' | 'files';
   /** Small records beside the shards: models, their texts. */
   readonly store: KeyValueStore;
   /** @throws AutoglmError `storage-unavailable`, as all methods. */
