@@ -32,7 +32,7 @@ export interface Capabilities {
   readonly hasTimestamps: boolean;
   /** `dot4I8Packed`: a language feature that needs no device feature. */
   readonly hasInt8Dot: boolean;
-  /** Chromium's experimental cooperative matrices. */
+  /** Chromium's experimental subgroup matrices: f16 operands of 16 x 16 with f32 sums, in subgroups of 32. */
   readonly hasSubgroupMatrix: boolean;
   /** Present on the CUDA backend, whose kernels are not WGSL. */
   readonly cuda?: { readonly computeCapability: number; readonly multiprocessors: number };

@@ -69,8 +69,11 @@ export async function openWebGpuDevice(options: OpenOptions = {}): Promise<WebGp
     requiredLimits[name] = Math.min(adapter.limits[name] as number, limitCaps[name] ?? Infinity);
   }
   const device = await adapter.requestDevice({ label: 'autoglm', requiredFeatures, requiredLimits });
-  const int8Dot = gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product');
-  return new WebGpuDevice(device, readCapabilities(adapter, device, { int8Dot, limitCaps }));
+  const language = {
+    int8Dot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+    subgroupId: gpu.wgslLanguageFeatures.has('subgroup_id'),
+  };
+  return new WebGpuDevice(device, readCapabilities(adapter, device, { language, limitCaps }));
 }
 
 async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
@@ -93,7 +96,13 @@ async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
 function readCapabilities(
   adapter: GPUAdapter,
   device: GPUDevice,
-  { int8Dot: hasInt8Dot, limitCaps }: { int8Dot: boolean; limitCaps: NonNullable<OpenOptions['limitCaps']> },
+  {
+    language,
+    limitCaps,
+  }: {
+    language: { readonly int8Dot: boolean; readonly subgroupId: boolean };
+    limitCaps: NonNullable<OpenOptions['limitCaps']>;
+  },
 ): Capabilities {
   const { limits, features } = device;
   const limit = (name: LimitName): number => Math.min(limits[name], limitCaps[name] ?? Infinity);
@@ -118,7 +127,38 @@ function readCapabilities(
     hasSubgroups: has('subgroups'),
     subgroupSizes: { min: info.subgroupMinSize ?? 4, max: info.subgroupMaxSize ?? 128 },
     hasTimestamps: has('timestamp-query'),
-    hasInt8Dot,
-    hasSubgroupMatrix: has('chromium-experimental-subgroup-matrix'),
+    hasInt8Dot: language.int8Dot,
+    hasSubgroupMatrix: hasMatrices(info, has) && language.subgroupId,
   };
+}
+
+/** A shape of matrices that an adapter multiplies. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** What the kernels with subgroup matrices are written for. */
+const MATRIX_FEATURES = [
+  'chromium-experimental-subgroup-matrix',
+  'subgroup-size-control',
+  'subgroups',
+  'shader-f16',
+];
+
+function hasMatrices(
+  info: GPUAdapterInfo & { readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> },
+  has: (feature: string) => boolean,
+): boolean {
+  const isKnown = ({ componentType, resultComponentType, M, N, K }: SubgroupMatrixConfig): boolean =>
+    componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16;
+  return (
+    MATRIX_FEATURES.every(has) &&
+    (info.subgroupMinSize ?? 0) <= 32 &&
+    (info.subgroupMaxSize ?? 0) >= 32 &&
+    [...(info.subgroupMatrixConfigs ?? [])].some(isKnown)
+  );
 }

@@ -5,7 +5,8 @@ import { matmulReference } from './matmul.reference.ts';
 import { expectClose, randomFloats, ref, runKernel, stepWords, useDevice } from './parity.test-support.ts';
 import { packMatrix } from './weight-packing.test-support.ts';
 
-interface Case {
+/** A product to compare. */
+export interface MatmulCase {
   readonly rows: number;
   readonly N: number;
   readonly K: number;
@@ -17,7 +18,7 @@ interface Case {
 /** A value that no product gives, to see what stays untouched. */
 const UNTOUCHED = 12345;
 
-const CASES: readonly Case[] = [
+const CASES: readonly MatmulCase[] = [
   { rows: 1, N: 5, K: 8, format: 'f32', hasBias: false },
   { rows: 70, N: 67, K: 72, format: 'f32', hasBias: true },
   { rows: 65, N: 64, K: 40, format: 'f16', hasBias: true },
@@ -28,10 +29,14 @@ const CASES: readonly Case[] = [
 ];
 
 /** Compares a kernel that multiplies many rows by a weight with the twin, over odd sizes and all formats. */
-export function describeMatmul(subject: string, matmul: (options: MatmulOptions) => KernelCall[]): void {
+export function describeMatmul(
+  subject: string,
+  matmul: (options: MatmulOptions) => KernelCall[],
+  cases = CASES,
+): void {
   describe(subject, () => {
     const device = useDevice();
-    for (const { rows, N, K, format, hasBias, partRows } of CASES) {
+    for (const { rows, N, K, format, hasBias, partRows } of cases) {
       const parts = partRows ? `, parts of ${partRows.join(' and ')} rows` : '';
       const name = `${rows}x${K} by ${N}x${K}, ${format}${hasBias ? ' and bias' : ''}${parts}`;
       it(`matches the reference for ${name}`, async () => {

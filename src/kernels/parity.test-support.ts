@@ -10,18 +10,18 @@ export type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32A
 /**
  * Opens a device for a `describe` block and destroys it afterwards; a missing adapter fails every test.
  * It grants no more than what every WebGPU device grants, because base variants must run everywhere; the tests of a
- * variant that needs more `storageBuffers` say so.
+ * variant that needs more `storageBuffers` or `workgroupStorageBytes` say so.
  * Workgroup memory is not cleared, so that a kernel which relies on zeros there fails. (It also spares the
  * software adapter most of its compile time.)
  */
-export function useDevice({ storageBuffers = 8 } = {}): () => WebGpuDevice {
+export function useDevice({ storageBuffers = 8, workgroupStorageBytes = 16384 } = {}): () => WebGpuDevice {
   let device: WebGpuDevice | undefined;
   beforeAll(async () => {
     device = await openNodeDevice({
       toggles: ['disable_workgroup_init', ...extraToggles()],
       limitCaps: {
         maxStorageBuffersPerShaderStage: storageBuffers,
-        maxComputeWorkgroupStorageSize: 16384,
+        maxComputeWorkgroupStorageSize: workgroupStorageBytes,
         maxComputeInvocationsPerWorkgroup: 256,
       },
     });

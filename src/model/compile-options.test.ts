@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
+import { ATTENTION_WIDE_BYTES } from '../kernels/attention-wide.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 
 /** What every WebGPU device grants. */
@@ -45,6 +46,31 @@ describe('chooseCompileOptions', () => {
   ])('with %i storage buffers a kernel: qkv, rope and append are one is %s', (maxStorageBuffers, isFused) => {
     expect(choose({ limits: { ...LIMITS, maxStorageBuffers } }).fusesRope).toBe(isFused);
   });
+
+  const matrices = { hasSubgroupMatrix: true, limits: { ...LIMITS, maxWorkgroupStorageBytes: 49152 } };
+  it.each([
+    ['matrix', 'subgroup matrices', matrices],
+    ['int8', 'too little workgroup memory for them', { ...matrices, limits: LIMITS }],
+    ['int8', 'the dot product', {}],
+    ['f32', 'nothing', { hasInt8Dot: false }],
+    ['f32', 'software', { ...matrices, isSoftware: true }],
+  ] as const)('multiplies many rows in %s on a device with %s', (manyRows, _, capabilities) => {
+    expect(choose(capabilities).manyRows).toBe(manyRows);
+    expect(choose(capabilities, { manyRows: 'int8' }).manyRows).toBe('int8');
+  });
+
+  it.each([
+    [ATTENTION_WIDE_BYTES[8], false, 8],
+    [ATTENTION_WIDE_BYTES[8] - 1, false, 6],
+    [ATTENTION_WIDE_BYTES[6] - 1, false, undefined],
+    [ATTENTION_WIDE_BYTES[8], true, undefined],
+  ])(
+    'with %i bytes of workgroup memory, software %s: wide attention of %s lines',
+    (bytes, isSoftware, lines) => {
+      const limits = { ...LIMITS, maxWorkgroupStorageBytes: bytes };
+      expect(choose({ limits, isSoftware }).wideAttention).toBe(lines);
+    },
+  );
 
   it('decodes in int8 on a GPU with the dot product, in f32 without it or in software', () => {
     expect(choose().arithmetic).toBe('int8');

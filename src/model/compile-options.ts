@@ -1,6 +1,8 @@
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import type { SplitTiling } from '../kernels/attention-split.ts';
 import type { CacheFormat, Reduction } from '../kernels/kernel.ts';
+import { MATRIX_WORKGROUP_BYTES } from '../kernels/attention-matrix.ts';
+import { ATTENTION_WIDE_BYTES, type WideLines } from '../kernels/attention-wide.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 import type { RowTiling } from '../kernels/row-tiling.ts';
 
@@ -24,6 +26,10 @@ export interface CompileOptions {
   readonly leastSubgroup: number;
   /** How f32 products run: through workgroup memory, or without it on adapters that compute on the CPU. */
   readonly products: 'shared' | 'direct';
+  /** How a prompt's and an image's many rows multiply. */
+  readonly manyRows: ManyRows;
+  /** Size of the larger tiles of attention of many queries, where they fit into workgroup memory. */
+  readonly wideAttention: WideLines | undefined;
   /** How a decode step multiplies: f32, or int8 digits of the activations with 4-bit weights. */
   readonly arithmetic: Arithmetic;
   /** Whether one kernel may bind 10 storage buffers, so that qkv, rope and cache append are one. */
@@ -48,6 +54,12 @@ export type Arithmetic = 'f32' | 'int8';
 /** The products of a decode step, each with its own best shape. */
 export type Int8Tilings = Readonly<Record<'qkv' | 'o' | 'gateUp' | 'down' | 'head', RowTiling>>;
 
+/**
+ * `matrix` multiplies f16 values in subgroup matrices, `int8` two digits of the activations with 4-bit weights; what
+ * neither can take, and everything in `f32`, is multiplied in f32.
+ */
+export type ManyRows = 'f32' | 'int8' | 'matrix';
+
 /** What the caller decides; the rest follows from the device. */
 export interface CompileRequest {
   readonly context: number;
@@ -56,6 +68,7 @@ export interface CompileRequest {
   readonly prefillChunk?: number;
   readonly reduction?: Reduction;
   readonly arithmetic?: Arithmetic;
+  readonly manyRows?: ManyRows;
   readonly int8Tilings?: Int8Tilings;
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
@@ -76,9 +89,12 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     slots: request.slots ?? 1,
     // CUDA has no kernels for a cache in 8 bits.
     cacheFormat: isCuda && request.cacheFormat === 'q8' ? 'f16' : (request.cacheFormat ?? 'f16'),
-    prefillChunk: request.prefillChunk ?? (isCuda ? cudaChunk(capabilities, request) : isSoftware ? 64 : 512),
+    prefillChunk:
+      request.prefillChunk ?? (isCuda ? cudaChunk(capabilities, request) : isSoftware ? 64 : GPU_CHUNK),
     reduction,
     leastSubgroup: subgroupSizes.min,
+    manyRows: request.manyRows ?? chooseManyRows(capabilities),
+    wideAttention: chooseWideAttention(capabilities),
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
@@ -128,6 +144,22 @@ const NARROW_SPLIT_TILING: SplitTiling = { workgroup: 64, keyLanes: 4, keys: 8, 
 /** Long chunks keep a large GPU busy; a small one has no memory for their activations. */
 function cudaChunk({ limits }: Capabilities, { context }: CompileRequest): number {
   return Math.min(context, limits.maxBufferBytes >= 20e9 ? 4096 : 1024);
+}
+
+function chooseWideAttention({ isSoftware, limits }: Capabilities): WideLines | undefined {
+  const fits = (lines: WideLines): boolean => limits.maxWorkgroupStorageBytes >= ATTENTION_WIDE_BYTES[lines];
+  if (isSoftware) return undefined;
+  if (fits(8)) return 8;
+  return fits(6) ? 6 : undefined;
+}
+
+/** Fills a large GPU's tiles; a small one takes a second for it, after which a stop is noticed. */
+const GPU_CHUNK = 1024;
+
+function chooseManyRows({ isSoftware, hasInt8Dot, hasSubgroupMatrix, limits }: Capabilities): ManyRows {
+  if (isSoftware) return 'f32';
+  if (hasSubgroupMatrix && limits.maxWorkgroupStorageBytes >= MATRIX_WORKGROUP_BYTES) return 'matrix';
+  return hasInt8Dot ? 'int8' : 'f32';
 }
 
 /** Bytes of workgroup memory that an invocation takes which sums a row and rounds it to int8 digits. */

@@ -1,5 +1,4 @@
 import { attentionDecode } from '../kernels/attention-decode.ts';
-import { attentionTile } from '../kernels/attention-tile.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
@@ -9,7 +8,7 @@ import { swiglu } from '../kernels/swiglu.ts';
 import { compileCudaDecode, compileCudaHead, compileCudaPrefill } from './compile-cuda-text.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
-import { multiply, multiplyColumns } from './multiply.ts';
+import { attendMany, multiply, multiplyColumns } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
 import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
@@ -204,7 +203,9 @@ function attend(
   const { rows, q, keys, values, output } = refs;
   if (columns === undefined) {
     const step = { buffer: TEXT_BUFFERS.step };
-    return [attentionTile({ ...common, rows: 'tokens', isCausal: true, step, q, keys, values, output })];
+    return [
+      attendMany(options, { ...common, rows: 'tokens', isCausal: true, step, q, keys, values, output }),
+    ];
   }
   const { splits } = options;
   return attentionDecode({
@@ -223,14 +224,16 @@ function attend(
 }
 
 function project(
-  { options, columns }: TextCompiler,
+  { builder, options, T, columns }: TextCompiler,
   label: string,
   weight: WeightMatrix,
   x: BufferRef,
   y: BufferRef,
-): KernelCall[] {
+): readonly KernelCall[] {
   if (columns === undefined) {
-    return multiply(options, { label, rows: 'tokens', weight, step: { buffer: TEXT_BUFFERS.step }, x, y });
+    const step = { buffer: TEXT_BUFFERS.step };
+    const compiler = { builder, options, scratch: 'prefill' };
+    return multiply(compiler, T, { label, rows: 'tokens', weight, step, x, y });
   }
   return multiplyColumns(options, { label, columns, weight, x, y });
 }

@@ -1,5 +1,4 @@
 import { addNorm } from '../kernels/add-norm.ts';
-import { attentionTile } from '../kernels/attention-tile.ts';
 import { embedPatches } from '../kernels/embed-patches.ts';
 import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
 import { CACHE_BYTES, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
@@ -12,7 +11,7 @@ import { MAX_GRID_SIDE, paddedPatchLength, VISION_BUFFERS } from './vision-buffe
 import { compileCudaVision } from './compile-cuda-vision.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
-import { multiply } from './multiply.ts';
+import { attendMany, multiply } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { STEP_WORDS } from './step.ts';
 import type { VisionBlockWeights, VisionWeights } from './weight-layout.ts';
@@ -36,6 +35,8 @@ interface VisionCompiler {
   readonly options: CompileOptions;
   /** Most patches. */
   readonly P: number;
+  /** Of the scratch buffers that products take. */
+  readonly scratch: string;
 }
 
 /** Run once at load: folds the patch embedding for still images. */
@@ -66,7 +67,7 @@ export function compileVision(
 ): Plan {
   if (options.target === 'cuda') return compileCudaVision(config, weights, options, P);
   const builder = new PlanBuilder(`vision of ${P} patches`);
-  const compiler = { builder, config: config.vision, options, P };
+  const compiler = { builder, config: config.vision, options, P, scratch: 'vision' };
   builder.buffer(VISION_BUFFERS.mergedStep, STEP_WORDS, 'uniform');
   addPatchEmbedding(compiler, weights);
   weights.blocks.forEach((block, index) => {
@@ -77,7 +78,7 @@ export function compileVision(
 }
 
 function addPatchEmbedding(compiler: VisionCompiler, weights: VisionWeights): void {
-  const { builder, config, options, P } = compiler;
+  const { builder, config, P } = compiler;
   const { C, positionSide, spatialMergeSize, rmsNormEpsilon } = config;
   const K = paddedPatchLength(config);
   const folded: WeightMatrix = {
@@ -93,7 +94,7 @@ function addPatchEmbedding(compiler: VisionCompiler, weights: VisionWeights): vo
   const step = builder.buffer(VISION_BUFFERS.step, STEP_WORDS, 'uniform');
   const bias = weights.patchEmbedBias;
   builder.add(
-    ...multiply(options, {
+    ...multiply(compiler, P, {
       label: 'vision.patch-embed',
       rows: 'patches',
       weight: folded,
@@ -190,7 +191,7 @@ function addAttention(
   const rope = builder.buffer(VISION_BUFFERS.rope, (MAX_GRID_SIDE * D) / 2);
   const rows = 'patches';
   builder.add(
-    ...multiply(options, { label: `${label}.qkv`, rows, weight: block.qkv, step, x: normed, y: qkv }),
+    ...multiply(compiler, P, { label: `${label}.qkv`, rows, weight: block.qkv, step, x: normed, y: qkv }),
   );
   builder.add(
     ropeVision({
@@ -208,7 +209,7 @@ function addAttention(
     }),
   );
   builder.add(
-    attentionTile({
+    attendMany(options, {
       label: `${label}.attention`,
       rows,
       H,
@@ -225,7 +226,7 @@ function addAttention(
     }),
   );
   builder.add(
-    ...multiply(options, {
+    ...multiply(compiler, P, {
       label: `${label}.proj`,
       rows,
       weight: block.proj,
@@ -237,7 +238,7 @@ function addAttention(
 }
 
 function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
-  const { builder, config, options, P } = compiler;
+  const { builder, config, P } = compiler;
   const { outC, mergerF, spatialMergeSize } = config;
   const M = P / spatialMergeSize ** 2;
   const step = { buffer: VISION_BUFFERS.mergedStep };
@@ -248,7 +249,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
   const features = builder.buffer(VISION_BUFFERS.features, M * outC);
   const bias = weights.downsampleBias;
   builder.add(
-    ...multiply(options, {
+    ...multiply(compiler, M, {
       label: 'vision.downsample',
       rows,
       weight: weights.downsample,
@@ -257,7 +258,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
       y: downsampled,
       bias,
     }),
-    ...multiply(options, {
+    ...multiply(compiler, M, {
       label: 'vision.merger.proj',
       rows,
       weight: weights.mergerProj,
@@ -288,7 +289,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
 
 /** y = down(silu(gate x) * up x) */
 function addGatedMlp(
-  { builder, options }: VisionCompiler,
+  compiler: VisionCompiler,
   label: string,
   rows: RowCount,
   mlp: {
@@ -300,14 +301,15 @@ function addGatedMlp(
     y: BufferRef;
   },
 ): void {
+  const { builder } = compiler;
   const { F, rowCount, gateUp, down, x, y } = mlp;
   const step = { buffer: rows === 'patches' ? VISION_BUFFERS.step : VISION_BUFFERS.mergedStep };
   const wide = builder.buffer('vision.gate-up', rowCount * 2 * F);
   const activated = builder.buffer('vision.activated', rowCount * F);
   builder.add(
-    ...multiply(options, { label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
+    ...multiply(compiler, rowCount, { label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
     swiglu({ label: `${label}.swiglu`, rows, F, x: wide, y: activated }),
-    ...multiply(options, { label: `${label}.down`, rows, weight: down, step, x: activated, y }),
+    ...multiply(compiler, rowCount, { label: `${label}.down`, rows, weight: down, step, x: activated, y }),
   );
 }
 

@@ -85,15 +85,21 @@ export class VisionTower {
     const boundaries = this.#weights.blocks.map((_, block) => runner.endOf(`vision.block.${block}`));
     const counts = { patches: image.gridRows * image.gridColumns, mergedPatches: this.tokenCount(image) };
     let from = 0;
+    let previous: Promise<void> | undefined;
     for (const to of [...boundaries, runner.plan.calls.length]) {
       signal?.throwIfAborted();
       const recorder = this.#device.createRecorder(runner.plan.name);
       runner.record(recorder, counts, from, to);
       recorder.submit();
-      // Waiting here is what makes the tower abortable; a queue already filled could not be stopped.
-      await this.#device.idle();
+      // Waiting here is what makes the tower abortable; a queue already filled could not be stopped. One block more
+      // than the one that runs is in the queue, so that the device does not wait for the host.
+      await previous;
+      previous = this.#device.idle();
+      // A loss is thrown by the next await; an abort before it leaves nobody to hear of it.
+      previous.catch(() => undefined);
       from = to;
     }
+    await previous;
     const byteLength = counts.mergedPatches * outC * 4;
     const features = await this.#device.createBuffer({
       label: 'image features',

@@ -1,0 +1,24 @@
+import { attentionWide, ATTENTION_WIDE_BYTES } from './attention-wide.ts';
+import { attentionWideReference } from './attention-wide.reference.ts';
+import { describeAttention } from './attention-parity.test-support.ts';
+
+const text = { isCausal: true, cacheFormat: 'f16', D: 128 } as const;
+const vision = { isCausal: false, cacheFormat: 'f32', D: 128 } as const;
+
+// Less than a tile of 96 queries and of 64 keys, and more.
+describeAttention(
+  'AttentionWide',
+  {
+    attention: (options) => attentionWide(options, 6),
+    reference: attentionWideReference,
+    tolerance: { plain: 2e-6, scaled: 1e-4 },
+    device: { workgroupStorageBytes: ATTENTION_WIDE_BYTES[6] },
+  },
+  [
+    { rows: 1, H: 2, KV: 2, context: 8, ...text },
+    { rows: 33, H: 4, KV: 2, context: 160, ...text, slots: 3, slot: 1, cacheStart: 95 },
+    { rows: 100, H: 2, KV: 1, context: 128, ...text, cacheFormat: 'q8', cacheStart: 1 },
+    { rows: 130, H: 1, KV: 1, context: 0, ...vision },
+    { rows: 70, H: 1, KV: 1, context: 70, ...vision, scale: 300 },
+  ],
+);

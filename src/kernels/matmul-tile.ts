@@ -1,0 +1,31 @@
+import source from '#shaders/matmul-tile.wgsl?raw';
+import { ceilDivide } from '../base/maths.ts';
+import { K_UNIT, type KernelCall, type WeightMatrix } from './kernel.ts';
+import type { MatmulOptions } from './matmul.ts';
+import { STEP, weightPrelude } from './prelude-sources.ts';
+import { STORE_QUAD_BIAS, STORE_QUAD_PLAIN, storesBy } from './store-quad.ts';
+import { weightBindings } from './weight-bindings.ts';
+
+/** Rows and outputs of one tile; fixed in the shader. */
+const TILE = 128;
+
+/** Whether `matmulTile` computes a product with this weight. */
+export function fitsMatmulTile(weight: WeightMatrix): boolean {
+  return weight.K % K_UNIT === 0 && storesBy(4, weight);
+}
+
+/** What `matmul` computes, in larger tiles for GPUs. */
+export function matmulTile({ label, rows, weight, step, x, y, bias }: MatmulOptions): KernelCall[] {
+  return weight.parts.map((part) => ({
+    label,
+    program: {
+      shader: 'matmul-tile',
+      source,
+      preludes: [STEP, weightPrelude(weight.format), bias ? STORE_QUAD_BIAS : STORE_QUAD_PLAIN],
+      constants: { K: weight.K, N: part.rowCount, Y_STRIDE: weight.N, Y_OFFSET: part.firstRow },
+    },
+    bindings: { ...weightBindings(part), step, x, y, ...(bias && { bias }) },
+    // Tiles that share weights run side by side: weights are the larger operand of a prompt's chunk.
+    grid: [{ rows, per: TILE }, ceilDivide(part.rowCount, TILE), 1],
+  }));
+}
