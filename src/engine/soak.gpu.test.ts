@@ -12,7 +12,7 @@ import { soak } from './soak.test-support.ts';
 
 const CONTEXT = 128;
 const SLOTS = 4;
-const REQUESTS = Number(process.env['AUTOGLM_SOAK_REQUESTS'] ?? 200);
+const REQUESTS = Number(process.env['AUTOGLM_SOAK_REQUESTS'] ?? 150);
 const SEED = Number(process.env['AUTOGLM_SOAK_SEED'] ?? 1);
 
 let engine: LocalEngine;
@@ -50,7 +50,7 @@ describe('soak', () => {
     `answers ${REQUESTS} random requests rightly, and leaves nothing behind`,
     async () => {
       const { device } = engine.model;
-      const report = await soak(engine, { count: REQUESTS, seed: SEED, parallel: 8, poolSize: 30 });
+      const report = await soak(engine, { count: REQUESTS, seed: SEED, parallel: 8, poolSize: 24 });
       if (REQUESTS > 1000) console.info(JSON.stringify(report));
       expect(report.faults).toEqual([]);
       const { complete, aborted, left, interrupted } = report;
