@@ -214,4 +214,18 @@ describe('SteadyEngine', () => {
     await failing;
     expect(signal?.aborted).toBe(true);
   });
+
+  it('keeps the histories of sessions, and says where none can be saved', async () => {
+    const engine = new SteadyEngine(new CountingEngine('helper'), { recover: async () => undefined });
+    const session = engine.sessions.create();
+    let text = '';
+    for await (const { choices } of session.stream('count')) text += choices[0]?.delta.content ?? '';
+    expect(session.messages).toEqual([
+      { role: 'user', content: 'count' },
+      { role: 'assistant', content: text },
+    ]);
+    await expect(session.save()).rejects.toMatchObject({ code: 'request-invalid' });
+    await expect(engine.sessions.restore('x')).rejects.toMatchObject({ code: 'request-invalid' });
+    engine.interruptGenerate();
+  });
 });

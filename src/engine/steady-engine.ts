@@ -1,4 +1,6 @@
 import { AutoglmError, isAbortError, isAutoglmError } from '../base/errors.ts';
+import { ChatSessions } from './chat-sessions.ts';
+import type { SessionHost, Sessions } from './session.ts';
 import type {
   BackendReason,
   CallOptions,
@@ -47,6 +49,8 @@ const MOST_TRIES = 5;
 export class SteadyEngine implements Engine {
   readonly chat: { readonly completions: ChatCompletions };
   readonly completions: TextCompletions;
+  /** Their histories are here and outlive an engine; what was saved is the engine's that saved it. */
+  readonly sessions: Sessions;
   readonly #recovery: Recovery;
   readonly #listeners = new Set<EngineListener>();
   readonly #unloading = new AbortController();
@@ -69,6 +73,13 @@ export class SteadyEngine implements Engine {
         : completions.create({ ...request, stream: false }, { signal });
     };
     this.completions = { create: complete as TextCompletions['create'] };
+    const host = () => this.#sessionHost();
+    this.sessions = new ChatSessions(this, {
+      save: async (id, messages) => (await host()).save(id, messages),
+      restore: async (id) => (await host()).restore(id),
+      list: async () => (await host()).list(),
+      delete: async (id) => (await host()).delete(id),
+    });
   }
 
   get info(): EngineInfo {
@@ -85,6 +96,10 @@ export class SteadyEngine implements Engine {
       limit: 'webgpu',
       cure: 'Read the usage of an answer.',
     });
+  }
+
+  interruptGenerate(): void {
+    this.#engine.interruptGenerate?.();
   }
 
   onChange(listener: EngineListener): () => void {
@@ -164,6 +179,16 @@ export class SteadyEngine implements Engine {
         stream = await this.#open(continued(request, text, count), signal);
       }
     }
+  }
+
+  async #sessionHost(): Promise<SessionHost> {
+    const { sessions, info } = await this.#current(this.#unloading.signal);
+    if (sessions) return sessions.host;
+    throw new AutoglmError('request-invalid', 'This backend keeps no sessions.', {
+      value: info.backend,
+      limit: 'webgpu',
+      cure: 'Keep the messages, and send them all.',
+    });
   }
 
   /** The engine, once a recovery that is under way has ended. */

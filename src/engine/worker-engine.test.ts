@@ -92,6 +92,35 @@ describe('WorkerEngine', () => {
     expect(await readAll(engine, { max_tokens: 5 })).toBe('1 2 3 4 5 ');
   });
 
+  it('keeps sessions in the worker, and their history here', async () => {
+    const engine = await load();
+    const system = { role: 'system', content: 'Count.' } as const;
+    const session = engine.sessions.create({ id: 'one', messages: [system], request: { max_tokens: 2 } });
+    expect((await session.send('go')).choices[0]?.message.content).toBe('1 2 ');
+    const saved = await session.save();
+    expect(saved).toMatchObject({ id: 'one', tokenCount: 3 });
+    expect(await engine.sessions.list()).toEqual([saved]);
+    const restored = await engine.sessions.restore('one');
+    expect(restored.messages).toEqual(session.messages);
+    for await (const chunk of restored.stream('on', { max_tokens: 3 })) expect(chunk.id).toBe('c');
+    expect(restored.messages.map(({ content }) => content)).toEqual(['Count.', 'go', '1 2 ', 'on', '1 2 3 ']);
+    expect(session.messages).toHaveLength(3);
+    await engine.sessions.delete('one');
+    await expect(engine.sessions.restore('one')).rejects.toMatchObject({
+      code: 'session-missing',
+      value: 'one',
+    });
+  });
+
+  it('passes an interruption on, and is silent when there is no worker any more', async () => {
+    const engine = await load();
+    engine.interruptGenerate();
+    await engine.sessions.list();
+    expect(worker.engines[0]?.interruptCount).toBe(1);
+    await engine.unload();
+    engine.interruptGenerate();
+  });
+
   it('deals answers of calls that run together out to their callers', async () => {
     const engine = await load();
     const texts = await Promise.all([2, 5, 3].map((count) => readAll(engine, { max_tokens: count })));

@@ -1,6 +1,8 @@
 /** An engine without a model, for tests of the protocol: it counts, and remembers how its calls ended. */
 import { AutoglmError } from '../base/errors.ts';
 import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from '../engine/engine.ts';
+import { ChatSessions } from '../engine/chat-sessions.ts';
+import type { SavedConversation, Sessions } from '../engine/session.ts';
 import type { EngineOptions } from '../engine/engine-options.ts';
 import type {
   ChatCompletion,
@@ -29,9 +31,26 @@ export class CountingEngine implements Engine {
   /** How each stream ended, in order. */
   readonly outcomes: ('whole' | 'left' | 'failed')[] = [];
   readonly requests: ChatCompletionRequest[] = [];
+  /** Sessions that were saved, by id. */
+  readonly saved = new Map<string, readonly ChatMessage[]>();
+  readonly sessions: Sessions;
+  interruptCount = 0;
   isUnloaded = false;
 
   constructor() {
+    this.sessions = new ChatSessions(this, {
+      save: async (id, messages) => {
+        this.saved.set(id, messages);
+        return toSaved(id, messages);
+      },
+      restore: async (id) => {
+        const messages = this.saved.get(id);
+        if (messages) return messages;
+        throw new AutoglmError('session-missing', 'It is not there.', { value: id });
+      },
+      list: async () => [...this.saved].map(([id, messages]) => toSaved(id, messages)),
+      delete: async (id) => void this.saved.delete(id),
+    });
     const create = async (request: ChatCompletionRequest, options: CallOptions = {}) => {
       this.requests.push(request);
       if (request.stream) return this.#stream(request, options.signal);
@@ -59,6 +78,10 @@ export class CountingEngine implements Engine {
   async countTokens(messages: readonly ChatMessage[]): Promise<number> {
     await nextTurn();
     return messages.length;
+  }
+
+  interruptGenerate(): void {
+    this.interruptCount++;
   }
 
   async unload(): Promise<void> {
@@ -159,4 +182,8 @@ function toCompletion(content: string): ChatCompletion {
     ],
     usage: { prompt_tokens: 1, completion_tokens: 3, total_tokens: 4 },
   };
+}
+
+function toSaved(id: string, { length }: readonly ChatMessage[]): SavedConversation {
+  return { id, savedAt: 0, tokenCount: length, byteLength: 0 };
 }
