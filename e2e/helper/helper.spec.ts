@@ -90,7 +90,7 @@ test('a tab that is too small goes on with the helper, once two clicks have link
 test('a page hands its model over to a helper without one, with the network gone', async ({ page }) => {
   await keepToken(page);
   await download(page);
-  await page.route('**/models/**', (route) => route.abort());
+  await page.route(`${ownOrigin()}/models/**`, (route) => route.abort());
   const helper = launcher.start(null);
   await helper.event('listening');
   const chat = await openChat(page, 'helper');
