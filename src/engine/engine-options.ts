@@ -58,6 +58,12 @@ export interface EngineOptions {
   readonly apiKey?: string | undefined;
   /** Called before the request that makes the browser ask its user; the request waits for it. */
   readonly onLocalPrompt?: (() => Promise<void>) | undefined;
+  /**
+   * `shared`: one engine for all pages of the origin that load the same model with the same settings, where the
+   * browser has WebGPU in shared workers; it lives until the last page has left. `dedicated`: one of the page's own.
+   * Default `shared`.
+   */
+  readonly worker?: 'shared' | 'dedicated' | undefined;
   /** Aborts the load. */
   readonly signal?: AbortSignal | undefined;
   /** Called with every step of the load. */

@@ -2,11 +2,13 @@
 import libraryUrl from '@mlc-ai/web-xgrammar?url&no-inline';
 import type { Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
+import { joinSharedWorker, type EngineWorker } from './shared-worker-port.ts';
 import { TrustedWorker as Worker } from './trusted-worker.ts';
 import { WorkerEngine } from './worker-engine.ts';
 
 /**
- * Loads a model on WebGPU in a worker, so that the page stays responsive.
+ * Loads a model on WebGPU in a worker, so that the page stays responsive: in one that all pages of the origin
+ * share where that has WebGPU, else in one of the page's own.
  *
  * @throws AutoglmError `webgpu-unavailable` where the browser or the machine has none, or any fault of the load;
  *   the signal's `AbortError`
@@ -15,16 +17,22 @@ export async function openWorkerEngine(options: EngineOptions): Promise<Engine> 
   const { helperUrl: _url, helperToken: _token, apiKey: _key, onLocalPrompt: _prompt, ...rest } = options;
   const { model, signal, grammarLibraryUrl = new URL(libraryUrl, document.baseURI).href } = rest;
   signal?.throwIfAborted();
-  // A URL by itself, so that bundlers find the worker and put it beside the module.
-  const worker = new Worker(new URL('../worker/engine-worker.ts', import.meta.url), {
-    type: 'module',
-    name: 'autoglm-engine',
-  });
   const isRelative = typeof model === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(model);
   // Workers resolve relative addresses against their own script.
   const settings = { ...rest, grammarLibraryUrl };
-  return WorkerEngine.load(
-    worker,
-    isRelative ? { ...settings, model: new URL(model, document.baseURI).href } : settings,
-  );
+  const load = isRelative ? { ...settings, model: new URL(model, document.baseURI).href } : settings;
+  return WorkerEngine.load((isSharable(load) && (await joinSharedWorker())) || startWorker(), load);
+}
+
+/** Picked files belong to a page, and only a page's own worker has the fast way to the private file system. */
+function isSharable({ worker = 'shared', model, cache }: EngineOptions): boolean {
+  return worker === 'shared' && typeof model === 'string' && cache !== 'opfs';
+}
+
+function startWorker(): EngineWorker {
+  // A URL by itself, so that bundlers find the worker and put it beside the module.
+  return new Worker(new URL('../worker/engine-worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'autoglm-engine',
+  });
 }

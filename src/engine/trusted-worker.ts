@@ -45,3 +45,20 @@ export const TrustedWorker = function startTrustedWorker(url: string | URL, opti
   const address = new URL(url, document.baseURI).href;
   return new globalThis.Worker(trust(toWorkerAddress(address, location.origin)), options);
 } as unknown as typeof Worker;
+
+/**
+ * The platform's `SharedWorker` in the same way. A script of another origin could not be shared: every page would
+ * start one of its own under another address.
+ *
+ * @throws DOMException `SecurityError` for a script of another origin
+ */
+export const TrustedSharedWorker = function startTrustedSharedWorker(
+  url: string | URL,
+  options?: WorkerOptions,
+): SharedWorker {
+  const address = new URL(url, document.baseURI);
+  if (address.origin !== location.origin) {
+    throw new DOMException('A script of another origin cannot be shared.', 'SecurityError');
+  }
+  return new globalThis.SharedWorker(trust(address.href), options);
+} as unknown as typeof SharedWorker;

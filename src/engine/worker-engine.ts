@@ -9,6 +9,7 @@ import type {
   TextCompletions,
 } from './engine.ts';
 import type { EngineOptions, LoadSettings } from './engine-options.ts';
+import type { EngineWorker } from './shared-worker-port.ts';
 import type { FitReport } from './fit-report.ts';
 import { ChatSessions } from './chat-sessions.ts';
 import type { SavedConversation, Sessions } from './session.ts';
@@ -64,7 +65,7 @@ export class WorkerEngine implements Engine {
   }
 
   /** Loads a model in the worker; when it fails, the worker is ended. */
-  static async load(worker: Worker, options: EngineOptions): Promise<WorkerEngine> {
+  static async load(worker: EngineWorker, options: EngineOptions): Promise<WorkerEngine> {
     const connection = new WorkerConnection(worker);
     const { signal, onProgress, ...settings } = options;
     try {
@@ -122,12 +123,12 @@ class WorkerCompletions<T extends ChatTypes | TextTypes> {
 
 /** Numbers calls and deals the worker's answers out to them. */
 class WorkerConnection {
-  readonly #worker: Worker;
+  readonly #worker: EngineWorker;
   readonly #calls = new Map<number, OpenCall>();
   #lastCall = 0;
   #fault: AutoglmError | undefined;
 
-  constructor(worker: Worker) {
+  constructor(worker: EngineWorker) {
     this.#worker = worker;
     worker.addEventListener('message', ({ data }: MessageEvent<WorkerResponse>) => this.#receive(data));
     worker.addEventListener('error', ({ message }) => this.#fail(`The engine's worker failed: ${message}`));

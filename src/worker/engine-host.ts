@@ -37,6 +37,14 @@ export class EngineHost {
     }
   }
 
+  /** Stops everything and gives the engine back, as when its page asks for it or is gone. */
+  async close(): Promise<void> {
+    for (const controller of this.#aborts.values()) controller.abort();
+    const engine = this.#engine;
+    this.#engine = undefined;
+    await engine?.unload();
+  }
+
   async #run(
     message: Exclude<WorkerRequest, { type: 'abort' }>,
     signal: AbortSignal,
@@ -70,8 +78,7 @@ export class EngineHost {
         this.#engine?.interruptGenerate?.();
         return { type: 'result', call, value: undefined };
       case 'unload':
-        for (const controller of this.#aborts.values()) controller.abort();
-        await this.#engine?.unload();
+        await this.close();
         return { type: 'result', call, value: undefined };
     }
   }
