@@ -49,8 +49,8 @@ export const ROOMS = {
   // Storage: models that pages hand over are kept by the manifest's own rules.
   helper: { imports: ['engine', 'storage', 'gpu', 'protocol', 'base'], shaders: ['cuda'], nodeOnly: true },
   cli: { imports: ['*'], except: ['element', 'demo'], nodeOnly: true },
-  // The bench page names the bench worker's script by URL.
-  demo: { imports: [ENTRY_ROOM, 'worker'] },
+  // The bench page names the bench worker's script by URL; the fit page asks the planner in `model` itself.
+  demo: { imports: [ENTRY_ROOM, 'worker', 'model'] },
   [ENTRY_ROOM]: { imports: ['*'], except: ['helper', 'cli', 'demo'] },
 };
 
