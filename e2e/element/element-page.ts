@@ -27,6 +27,8 @@ const MODEL = 'model="models/autoglm-tiny-q4f16_1"';
 /** Opens the page and waits until the element is there. */
 export async function openElement(page: Page, options: ElementPageOptions = {}): Promise<AutoglmPage> {
   const { attributes = 'history-key=""', theme = 'light', headers = {} } = options;
+  // A worker of the tab's own: its requests, its console and its end are then the page's to see.
+  await page.addInitScript(() => Reflect.deleteProperty(window, 'SharedWorker'));
   await page.route('**/element-test', (route) =>
     route.fulfill({
       contentType: 'text/html',

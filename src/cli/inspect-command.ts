@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
+import { describeFitStep } from '../model/model-fit.ts';
 import { inspectModel, type ModelSummary, type PlanSummary } from './inspect.ts';
-import { parseCount } from './option-values.ts';
+import { parseCount, parseGigabytes } from './option-values.ts';
 import { formatBytes, type Terminal } from './terminal.ts';
+
+interface InspectFlags {
+  readonly json?: boolean;
+  readonly context?: number;
+  readonly memory?: number;
+}
 
 /** Adds `autoglm inspect`. */
 export function addInspectCommand(program: Command, terminal: Terminal): void {
@@ -10,9 +17,11 @@ export function addInspectCommand(program: Command, terminal: Terminal): void {
     .description('Show what a model folder holds.')
     .argument('<model>', 'model folder')
     .option('--context <tokens>', 'context window of the memory plan', parseCount)
+    .option('--memory <GB>', 'plan for a GPU with so much memory', parseGigabytes)
     .option('--json', 'print it as JSON')
-    .action(async (model: string, flags: { readonly json?: boolean; readonly context?: number }) => {
-      const summary = await inspectModel(model, flags.context);
+    .action(async (model: string, flags: InspectFlags) => {
+      const { context, memory } = flags;
+      const summary = await inspectModel(model, { context, memoryBudget: memory && memory * 1e9 });
       terminal.stdout(flags.json ? `${JSON.stringify(summary)}\n` : describe(summary));
     });
 }
@@ -34,10 +43,13 @@ function describe(summary: ModelSummary): string {
   return `${lines.join('\n')}\n`;
 }
 
-function describePlan({ context, memory, decode, prefill, prefillChunk }: PlanSummary): string[] {
+function describePlan(plan: PlanSummary): string[] {
+  const { context, memory, cacheFormat, visionFormat, steps, decode, prefill, prefillChunk } = plan;
   const atOneTerabyte = decode.weightBytes / 1e9;
   return [
     `memory  ${formatBytes(memory.totalBytes)} at a context of ${context} with a 1080x2400 screenshot: weights ${formatBytes(memory.weightBytes)}, KV cache ${formatBytes(memory.cacheBytes)}, work space ${formatBytes(memory.scratchBytes)}, vision ${formatBytes(memory.visionBytes)}; largest buffer ${formatBytes(memory.largestBufferBytes)}`,
+    `        vision tower in ${visionFormat}, KV cache in ${cacheFormat}`,
+    ...steps.map((step) => `        to fit: ${describeFitStep(step)}`),
     `decode  ${decode.dispatches} dispatches and ${formatBytes(decode.weightBytes)} of weights a token: ${atOneTerabyte.toFixed(2)} ms at 1 TB/s`,
     `prefill ${prefill.dispatches} dispatches for each ${prefillChunk} tokens`,
   ];

@@ -1,10 +1,8 @@
 import { product } from '../base/maths.ts';
 import { ASSUMED_GPU } from '../model/assumed-gpu.ts';
-import { chooseCompileOptions } from '../model/compile-options.ts';
 import { compileDecode, compilePrefill } from '../model/compile-text.ts';
-import { planMemory, type MemoryPlan } from '../model/memory-plan.ts';
+import { fitModel, type FitSettings } from '../model/model-fit.ts';
 import { measurePlan, type PlanCost } from '../model/plan-cost.ts';
-import { layOutWeights } from '../model/weight-layout.ts';
 import { parseModelConfig, type ModelConfig } from '../model/config.ts';
 import { VALUES_PER_WORD } from '../model/quantization.ts';
 import { expectedTensors, type ExpectedTensor } from '../model/tensor-names.ts';
@@ -18,6 +16,13 @@ export interface FormatSummary {
   readonly tensors: number;
   readonly parameters: number;
   readonly bytes: number;
+}
+
+/** What a plan is made for. */
+export interface PlanWishes {
+  readonly context?: number | undefined;
+  /** Bytes that the GPU has for the model; what does not fit is then made to. */
+  readonly memoryBudget?: number | undefined;
 }
 
 /** What a model folder holds. */
@@ -39,9 +44,7 @@ export interface ModelSummary {
 }
 
 /** What running the model takes, compiled for a discrete GPU in a stock browser. */
-export interface PlanSummary {
-  readonly context: number;
-  readonly memory: MemoryPlan;
+export interface PlanSummary extends FitSettings {
   /** Of one decode step. */
   readonly decode: PlanCost;
   /** Of one prefill chunk of `prefillChunk` tokens. */
@@ -61,7 +64,7 @@ const SCREENSHOT_PATCHES = 168 * 74;
  * @throws AutoglmError `file-missing`, `config-invalid`, `architecture-unsupported`, `manifest-invalid`,
  *   `tensor-missing`, `tensor-unknown` or `tensor-shape`.
  */
-export async function inspectModel(folder: string, context?: number): Promise<ModelSummary> {
+export async function inspectModel(folder: string, wishes: PlanWishes = {}): Promise<ModelSummary> {
   const config = parseModelConfig(parseJson(await readModelFile(folder, 'config.json')));
   const manifest = parseManifest(await readModelFile(folder, 'tensor-cache.json'));
   const formats = summariseFormats(expectedTensors(config), manifest);
@@ -79,18 +82,27 @@ export async function inspectModel(folder: string, context?: number): Promise<Mo
     largestShardBytes: Math.max(...manifest.shards.map(({ byteLength }) => byteLength)),
     hashed: manifest.shards.every(({ sha256 }) => sha256 !== undefined),
     formats,
-    plan: summarisePlan(config, manifest, context),
+    plan: summarisePlan(config, manifest, wishes),
   };
 }
 
-function summarisePlan(config: ModelConfig, manifest: Manifest, asked: number | undefined): PlanSummary {
-  const context = asked ?? Math.min(config.text.maxPositionEmbeddings, DEFAULT_CONTEXT);
-  const layout = layOutWeights(config, manifest.tensors, ASSUMED_GPU.limits);
-  const cacheFormat = manifest.quantization === 'q0f32' ? 'f32' : 'f16';
-  const options = chooseCompileOptions(ASSUMED_GPU, { context, cacheFormat });
+function summarisePlan(config: ModelConfig, manifest: Manifest, wishes: PlanWishes): PlanSummary {
+  const cacheFormat = manifest.quantization === 'q0f32' ? 'f32' : undefined;
+  const { layout, options, context, memory, steps, visionFormat, ...fit } = fitModel(
+    { config, tensors: manifest.tensors, capabilities: ASSUMED_GPU },
+    {
+      context: wishes.context ?? Math.min(config.text.maxPositionEmbeddings, DEFAULT_CONTEXT),
+      ...(cacheFormat && { cacheFormat }),
+      budgetBytes: wishes.memoryBudget,
+      patchCount: SCREENSHOT_PATCHES,
+    },
+  );
   return {
     context,
-    memory: planMemory(config, layout, options, SCREENSHOT_PATCHES),
+    memory,
+    cacheFormat: fit.cacheFormat,
+    visionFormat,
+    steps,
     decode: measurePlan(compileDecode(config, layout.text, options, 1)),
     prefill: measurePlan(compilePrefill(config, layout.text, options)),
     prefillChunk: options.prefillChunk,

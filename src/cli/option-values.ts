@@ -17,3 +17,10 @@ export function parseNumber(text: string): number {
 export function parseCounts(text: string): number[] {
   return text.split(',').map((part) => parseCount(part.trim()));
 }
+
+/** Reads an option's value as gigabytes above 0. */
+export function parseGigabytes(text: string): number {
+  const value = parseNumber(text);
+  if (value <= 0) throw new InvalidArgumentError('It must be above 0.');
+  return value;
+}

@@ -62,6 +62,12 @@ describe('synthesizeModelFolder', () => {
       const { bytes, parameters } = await synthesizeModelFolder(options);
       const summary = await inspectModel(options.target);
       expect(summary).toMatchObject({ quantization, bytes, parameters, hashed: true });
+      expect(summary.plan.steps).toEqual([]);
+      // Planned for less memory than it takes as it is.
+      const memoryBudget = summary.plan.memory.totalBytes - 1;
+      const { plan } = await inspectModel(options.target, { memoryBudget });
+      expect(plan.steps).not.toEqual([]);
+      expect(plan.memory.totalBytes).toBeLessThanOrEqual(memoryBudget);
     },
   );
 

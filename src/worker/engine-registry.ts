@@ -56,14 +56,14 @@ export class EngineRegistry {
   #start(key: string, settings: Omit<EngineOptions, 'signal' | 'onProgress'>): Entry {
     const abort = new AbortController();
     const listeners: Entry['listeners'] = new Set();
-    const loaded = this.#open({
-      ...settings,
-      signal: abort.signal,
-      onProgress: (progress) => {
-        entry.lastProgress = progress;
-        for (const listener of listeners) listener(progress);
-      },
-    });
+    const onProgress = (progress: LoadProgress): void => {
+      entry.lastProgress = progress;
+      for (const listener of listeners) listener(progress);
+    };
+    // A turn later, so that the first report finds its listeners.
+    const loaded = Promise.resolve().then(() =>
+      this.#open({ ...settings, signal: abort.signal, onProgress }),
+    );
     const entry: Entry = { loaded, abort, listeners, lastProgress: undefined, holders: 0 };
     this.#entries.set(key, entry);
     const forget = (): void => this.#forget(key, entry);
