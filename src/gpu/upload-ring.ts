@@ -89,8 +89,9 @@ export class UploadRing implements Uploads {
 
   async #openNext(): Promise<OpenSlot> {
     const slot = this.#slots[this.#next++ % this.#slots.length] as Slot;
-    await this.#mapped(slot.whenMapped);
-    return { slot, memory: new Uint8Array(slot.buffer.getMappedRange()), copies: [], usedBytes: 0 };
+    // On a lost device a mapping that had succeeded has no memory either.
+    const memory = await this.#mapped(slot.whenMapped.then(() => slot.buffer.getMappedRange()));
+    return { slot, memory: new Uint8Array(memory), copies: [], usedBytes: 0 };
   }
 
   #send(): void {
@@ -108,9 +109,9 @@ export class UploadRing implements Uploads {
   }
 
   /** A lost device rejects mappings with an `AbortError`, which nobody asked for. */
-  async #mapped(mapping: Promise<unknown>): Promise<void> {
+  async #mapped<T>(mapping: Promise<T>): Promise<T> {
     try {
-      await mapping;
+      return await mapping;
     } catch (cause) {
       throw await this.#explain(cause);
     }

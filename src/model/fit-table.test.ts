@@ -22,7 +22,7 @@ function toCells(markdown: string): string[][] {
     .map((line) => line.split('|').map((cell) => cell.trim().replace(/^-+$/, '---')));
 }
 
-describe('fit table', () => {
+describe('fit table', { timeout: 60_000 }, () => {
   const shape = describe9B();
 
   it('is in the README as the planner computes it', () => {
