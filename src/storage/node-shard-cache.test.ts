@@ -15,7 +15,7 @@ let server: FaultServer;
 let directory: string;
 
 beforeEach(async () => {
-  folder = createRandomModelFolder([9 * MIB + 10, 100, 4 * MIB]);
+  folder = createRandomModelFolder([5 * MIB + 10, 100, MIB]);
   server = await startFaultServer(folder.files);
   directory = await mkdtemp(join(tmpdir(), 'autoglm-cache-'));
 });
@@ -40,7 +40,8 @@ async function load(): Promise<Record<string, string>> {
   return Object.fromEntries([...tensors].map(([name, bytes]) => [name, hashOf(bytes)]));
 }
 
-describe('createNodeShardCache', () => {
+// A busy machine hashes slowly.
+describe('createNodeShardCache', { timeout: 30_000 }, () => {
   it('gives the same tensors from the server and, without it, from the folder', async () => {
     const first = await load();
     expect(Object.keys(first).length).toBeGreaterThan(0);
@@ -57,7 +58,7 @@ describe('createNodeShardCache', () => {
     await model.streamTensors({
       onTensorBytes: async (_, _offset, piece) => void (bytes += piece.byteLength),
     });
-    expect(bytes).toBeGreaterThan(13 * MIB);
+    expect(bytes).toBeGreaterThan(6 * MIB);
     server = await startFaultServer(folder.files);
   });
 
