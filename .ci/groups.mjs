@@ -95,6 +95,6 @@ export const GROUPS = [
     command: examples,
     readReport: readPlaywrightReport,
     needsBrowser: true,
-    timeoutSeconds: 300,
+    timeoutSeconds: 900,
   },
 ];

@@ -8,7 +8,8 @@ for (const template of document.querySelectorAll('template')) {
   // Scrolls sideways, and so has to be reached with the keyboard.
   code.tabIndex = 0;
   code.setAttribute('role', 'region');
-  code.setAttribute('aria-label', 'Code');
+  const heading = template.parentElement?.querySelector('h2')?.textContent ?? '';
+  code.setAttribute('aria-label', `Code: ${heading}`);
   code.textContent = withoutIndent(template.innerHTML);
   const live = document.createElement('div');
   live.className = 'live';
