@@ -60,6 +60,12 @@ export const GROUPS = [
     timeoutSeconds: 120,
   },
   { name: 'types', command: () => ['node_modules/typescript/bin/tsc', '-p', '.'], timeoutSeconds: 300 },
+  {
+    // The programs that are written for web-llm, against the types of the drop-in.
+    name: 'types-web-llm',
+    command: () => ['node_modules/typescript/bin/tsc', '-p', 'e2e/interfaces/tsconfig.drop-in.json'],
+    timeoutSeconds: 300,
+  },
   { name: 'imports', command: () => ['.ci/check-imports.mjs'], timeoutSeconds: 60 },
   {
     name: 'unit',

@@ -92,10 +92,12 @@ export interface ChatCompletions {
 
 /** The `engine.completions.create` overloads: text without a chat template. */
 export interface TextCompletions {
+  /** Goes on with texts, piece by piece. */
   create(
     request: CompletionRequest & { stream: true },
     options?: CallOptions,
   ): Promise<AsyncIterable<Completion>>;
+  /** Goes on with texts, whole. */
   create(
     request: CompletionRequest & { stream?: false | null | undefined },
     options?: CallOptions,

@@ -1,8 +1,17 @@
 /** The engine without the element: the entry `autoglm-web/engine`. A hand-written list; nothing here imports it. */
 export { createEngine } from './create-engine.ts';
+export { createOpenAIFetch } from './openai-fetch.ts';
 export type { BackendChoice, EngineOptions, ModelLocation } from './engine-options.ts';
 export type { FitReport } from './fit-report.ts';
-export type { CallOptions, ChatCompletions, Engine, EngineInfo, LoadPhase, LoadProgress } from './engine.ts';
+export type {
+  CallOptions,
+  ChatCompletions,
+  Engine,
+  EngineInfo,
+  LoadPhase,
+  LoadProgress,
+  TextCompletions,
+} from './engine.ts';
 export type * from './openai.ts';
 export type { ContextShift } from './context-shift.ts';
 export type * from './session.ts';

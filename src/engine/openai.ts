@@ -243,6 +243,7 @@ export interface RankedTokenText {
   readonly logprob: number;
 }
 
+/** How likely a token was, and what else might have come. */
 export interface TokenLogprob extends RankedTokenText {
   readonly top_logprobs: RankedTokenText[];
 }

@@ -87,6 +87,7 @@ export class LanguageModelSession extends EventTarget {
     return this.#oncontextoverflow;
   }
 
+  /** Sets it; null takes it off. */
   set oncontextoverflow(listener: ((event: Event) => unknown) | null) {
     this.#setHandler('contextoverflow', listener);
   }
@@ -96,6 +97,7 @@ export class LanguageModelSession extends EventTarget {
     return this.#oncontextoverflow;
   }
 
+  /** Sets it; null takes it off. */
   set onquotaoverflow(listener: ((event: Event) => unknown) | null) {
     this.#setHandler('quotaoverflow', listener);
   }

@@ -24,8 +24,11 @@ export interface LanguageModelParams {
 /** The Prompt API's `LanguageModel`: what stands in `window.LanguageModel`. */
 export interface LanguageModelClass {
   readonly prototype: LanguageModelSession;
+  /** Whether such a session can be had now, or after a download. */
   availability(options?: SessionCoreOptions): Promise<Availability>;
+  /** Begins a conversation; the first loads the model. */
   create(options?: SessionOptions): Promise<LanguageModelSession>;
+  /** Limits and defaults of sampling. */
   params(): Promise<LanguageModelParams>;
 }
 
@@ -61,7 +64,8 @@ export function createLanguageModelClass(source: LanguageModelSource): LanguageM
 /**
  * Puts the class where Chrome has its own, unless there is one already.
  *
- * @param options.force replaces the browser's own.
+ * With `force` it replaces the browser's own.
+ *
  * @returns whether it was installed.
  */
 export function installLanguageModel(

@@ -17,7 +17,7 @@ export interface PromptTool {
   readonly name: string;
   readonly description: string;
   readonly inputSchema: object;
-  // The arguments are what the schema says.
+  /** Is called with what the schema says. */
   execute(...args: readonly never[]): Promise<string>;
 }
 

@@ -168,8 +168,11 @@ export class MLCEngine implements MLCEngineInterface {
     };
   }
 
+  /** Answers a conversation, whole. */
   chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
+  /** Answers a conversation, piece by piece. */
   chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
+  /** Answers a conversation as the request says. */
   chatCompletion(request: MlcChatRequest): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
   async chatCompletion(
     request: MlcChatRequest,
@@ -200,8 +203,11 @@ export class MLCEngine implements MLCEngineInterface {
     return request.stream ? stream : assembleChat(stream);
   }
 
+  /** Goes on with a text, whole. */
   completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
+  /** Goes on with a text, piece by piece. */
   completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
+  /** Goes on with a text as the request says. */
   completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
   async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
     if (this.#mlc) return this.#mlc.completion(request);
@@ -242,10 +248,12 @@ export class MLCEngine implements MLCEngineInterface {
     });
   }
 
+  /** Resumable generations; only models of web-llm have any. */
   async listResumableSessions(): Promise<ResumeProbeResult[]> {
     return this.#mlc ? this.#mlc.listResumableSessions() : [];
   }
 
+  /** Goes on with a resumable generation of a web-llm model. */
   async resumeChatCompletion(
     sessionId: string,
     options?: ResumeChatCompletionOptions,
@@ -254,6 +262,7 @@ export class MLCEngine implements MLCEngineInterface {
     throw notResumable();
   }
 
+  /** Deletes a resumable generation of a web-llm model. */
   async deleteResumableSession(sessionId: string): Promise<void> {
     await this.#mlc?.deleteResumableSession(sessionId);
   }

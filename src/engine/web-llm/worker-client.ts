@@ -22,11 +22,15 @@ import type {
   ResumeResult,
 } from '@mlc-ai/web-llm';
 import { AutoglmError } from '../../base/errors.ts';
+import { isAutoglm, prebuiltAppConfig } from './app-config.ts';
+import { toAbsoluteUrl } from './model-cache.ts';
 import type { MlcWorkerRequest, MlcWorkerResponse } from './worker-handler.ts';
 
 /** What carries messages to a handler: a worker, or a port. */
 export interface ChatWorker {
+  /** Gets the handler's answers. */
   onmessage: ((event: MessageEvent<MlcWorkerResponse>) => unknown) | null;
+  /** Sends to the handler. */
   postMessage(message: MlcWorkerRequest): void;
 }
 
@@ -70,7 +74,7 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     this.embeddings = {
       create: (request: EmbeddingCreateParams) => this.embedding(request),
     } as unknown as MLCEngineInterface['embeddings'];
-    if (engineConfig.appConfig) this.setAppConfig(engineConfig.appConfig);
+    this.setAppConfig(engineConfig.appConfig ?? prebuiltAppConfig);
     if (engineConfig.logLevel) this.setLogLevel(engineConfig.logLevel);
   }
 
@@ -83,7 +87,11 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
   }
 
   setAppConfig(appConfig: AppConfig): void {
-    void this.#request('setAppConfig', appConfig).catch(() => {});
+    // Relative addresses belong to the page; a worker has its own.
+    const model_list = appConfig.model_list.map((record) =>
+      isAutoglm(record) ? { ...record, model: toAbsoluteUrl(record.model) } : record,
+    );
+    void this.#request('setAppConfig', { ...appConfig, model_list }).catch(() => {});
   }
 
   setLogLevel(logLevel: LogLevel): void {
@@ -98,7 +106,9 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     this.chatOpts = options;
   }
 
+  /** Answers a conversation, whole. */
   chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
+  /** Answers a conversation, piece by piece. */
   chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
   chatCompletion(
     request: ChatCompletionRequest,
@@ -110,8 +120,11 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     return this.#request('chatCompletionNonStreaming', { request, ...this.#expected() });
   }
 
+  /** Goes on with a text, whole. */
   completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
+  /** Goes on with a text, piece by piece. */
   completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
+  /** Goes on with a text as the request says. */
   completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
   async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
     if (request.stream) return this.#stream<Completion>('completionStreamInit', request);
@@ -122,10 +135,12 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     return this.#request('embedding', { request, ...this.#expected() });
   }
 
+  /** Resumable generations; only models of web-llm have any. */
   listResumableSessions(): Promise<ResumeProbeResult[]> {
     return this.#request('listResumableSessions');
   }
 
+  /** Goes on with a resumable generation of a web-llm model. */
   resumeChatCompletion(
     sessionId: string,
     options?: ResumeChatCompletionOptions,
@@ -133,6 +148,7 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     return this.#request('resumeChatCompletion', { sessionId, options });
   }
 
+  /** Deletes a resumable generation of a web-llm model. */
   deleteResumableSession(sessionId: string): Promise<void> {
     return this.#request('deleteResumableSession', { sessionId });
   }

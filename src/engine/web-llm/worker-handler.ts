@@ -52,6 +52,7 @@ export class WebWorkerMLCEngineHandler {
     self.postMessage(message);
   }
 
+  /** Sets processors of logits by model id; web-llm's own models only. */
   setLogitProcessorRegistry(logitProcessorRegistry?: Map<string, LogitProcessor>): void {
     this.engine.setLogitProcessorRegistry(logitProcessorRegistry);
   }
