@@ -64,7 +64,8 @@ export function fitCard(shape: ModelShape, cardGib: number, context: number): Fi
 export function describeCell(cell: FitCell): string {
   if (cell.kind === 'none') return `no: needs ${toGigabytes(cell.neededBytes)}`;
   const { context, steps, memory } = cell.settings;
-  if (cell.kind === 'smaller') return `no: ${context.toLocaleString('en')} at most`;
+  if (cell.kind === 'smaller')
+    return `no: about ${(Math.floor(context / 1000) * 1000).toLocaleString('en')} at most`;
   const given = steps.map(({ kind }) => (kind === 'vision' ? '4-bit vision' : '8-bit KV cache'));
   return `${given.length > 0 ? `${given.join(', ')}: ` : ''}${toGigabytes(memory.totalBytes)}`;
 }
