@@ -79,7 +79,7 @@ export const GROUPS = [
     command: vitest('gpu'),
     readReport: readVitestReport,
     needsAdapter: true,
-    timeoutSeconds: 900,
+    timeoutSeconds: 2400,
   },
   { name: 'build', command: () => [VITE, 'build', '--logLevel=warn'], timeoutSeconds: 300 },
   {
@@ -94,7 +94,7 @@ export const GROUPS = [
     command: playwright,
     readReport: readPlaywrightReport,
     needsBrowser: true,
-    timeoutSeconds: 900,
+    timeoutSeconds: 2400,
   },
   {
     name: 'examples',
