@@ -234,8 +234,18 @@ describe('a wrong request', () => {
       code: 'prompt-too-long',
       details: { value: expect.any(Number), limit: CONTEXT },
     },
-    { what: 'no messages', request: () => ({}), code: 'message-invalid', details: { value: 'undefined' } },
-    { what: 'empty messages', request: () => ({ messages: [] }), code: 'message-invalid', details: {} },
+    {
+      what: 'no messages',
+      request: () => ({}),
+      code: 'request-invalid',
+      details: { limit: 'a list of at least 1', message: expect.stringContaining('lacks "messages"') },
+    },
+    {
+      what: 'empty messages',
+      request: () => ({ messages: [] }),
+      code: 'request-invalid',
+      details: { value: 0, limit: 'a list of at least 1' },
+    },
     {
       what: 'an unknown role',
       request: () => ({ messages: [{ role: 'pirate', content: 'Ahoy' }] }),
@@ -258,7 +268,7 @@ describe('a wrong request', () => {
       what: 'no tokens',
       request: () => ({ ...GREET, max_tokens: 0 }),
       code: 'request-invalid',
-      details: { value: 0, limit: 'an integer above 0' },
+      details: { value: 0, limit: 'an integer of at least 1' },
     },
     {
       what: 'too many alternatives',
