@@ -46,8 +46,6 @@ function launchWith(flags: string[]) {
  */
 export default defineConfig({
   testDir: '.',
-  // They have a configuration of their own.
-  testIgnore: 'examples/**',
   outputDir: '../test-results',
   snapshotPathTemplate: '{testDir}/{testFileDir}/baselines/{arg}{ext}',
   // The software adapter uses every core already.
@@ -67,14 +65,15 @@ export default defineConfig({
     { name: 'software adapter', testMatch: 'adapter.spec.ts', use: launchWith(SOFTWARE_FLAGS) },
     {
       name: 'software',
-      testIgnore: 'adapter.spec.ts',
+      // The examples have a configuration of their own.
+      testIgnore: ['adapter.spec.ts', 'examples/**'],
       dependencies: ['software adapter'],
       use: launchWith(SOFTWARE_FLAGS),
     },
     { name: 'gpu adapter', testMatch: 'adapter.spec.ts', use: launchWith(GPU_FLAGS) },
     {
       name: 'gpu',
-      testIgnore: 'adapter.spec.ts',
+      testIgnore: ['adapter.spec.ts', 'examples/**'],
       dependencies: ['gpu adapter'],
       use: launchWith(GPU_FLAGS),
     },
