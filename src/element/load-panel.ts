@@ -188,6 +188,8 @@ export class AutoglmLoadPanel extends LitElement {
       totalBytes > 0 && isTransfer
         ? words.say('bytesOf', { done: words.bytes(loadedBytes), total: words.bytes(totalBytes) })
         : words.say(isTransfer ? 'preparing' : 'almostReady');
+    // With the plan the download begins, though a slow server may not have sent anything yet.
+    const canPause = phase === 'downloading' || (phase === 'checking' && plan !== null);
     const label = STEPS.find((step) => step.phase === phase)?.label ?? 'phaseCompiling';
     return html`<h2 class="figures">${title}</h2>
       <div
@@ -209,7 +211,7 @@ export class AutoglmLoadPanel extends LitElement {
       ${this.#renderSteps(phase)} ${plan === null || this.compact ? nothing : this.#renderPlan(plan)}
       <div class="choices">
         ${
-          phase === 'downloading' || isPaused
+          canPause || isPaused
             ? html`<button
                 type="button"
                 class="button quiet"
