@@ -182,7 +182,8 @@ function ownOrigin(): string {
 async function servePublicly(page: Page, origin: string): Promise<void> {
   await page.route(`${origin}/**`, async (route) => {
     const url = route.request().url().replace(origin, ownOrigin());
-    await route.fulfill({ response: await route.fetch({ url }) });
+    // The server closes idle connections; one that is used in that moment is reset, and the file asked for again.
+    await route.fulfill({ response: await route.fetch({ url, maxRetries: 3 }) });
   });
 }
 
