@@ -17,7 +17,25 @@ export interface BufferRef {
 export type RowCount = 'tokens' | 'patches' | 'mergedPatches';
 
 /** Workgroups in one dimension: a number, or one workgroup for every `per` rows. */
-export type Extent = number | { readonly rows: RowCount; readonly per: number };
+export type Extent = number | RowExtent;
+
+/** One workgroup for every `per` rows; of a piece's calls, for those of its rows that a step has. */
+export interface RowExtent {
+  readonly rows: RowCount;
+  readonly per: number;
+  readonly piece?: RowPiece;
+}
+
+/** Consecutive rows of a step that are computed by themselves. */
+export interface RowPiece {
+  readonly firstRow: number;
+  readonly rowCount: number;
+}
+
+/** Rows of a piece that a step of so many rows has. */
+export function rowsWithin({ firstRow, rowCount }: RowPiece, stepRows: number): number {
+  return Math.max(0, Math.min(rowCount, stepRows - firstRow));
+}
 
 /** One dispatch of a Plan. */
 export interface KernelCall {

@@ -42,6 +42,8 @@ export interface CompileOptions {
   readonly int8Tilings: Int8Tilings;
   /** Invocations of a sampling workgroup. */
   readonly sampleWorkgroup: number;
+  /** Most words of an image's widest activations: its MLPs take as many rows at a time as these hold. */
+  readonly imagePieceWords: number;
   /** Workgroups that share the keys of one KV head in a decode step. */
   readonly splits: number;
   /** How a workgroup shares a split; absent: the kernel that needs no subgroups. */
@@ -70,6 +72,7 @@ export interface CompileRequest {
   readonly arithmetic?: Arithmetic;
   readonly manyRows?: ManyRows;
   readonly int8Tilings?: Int8Tilings;
+  readonly imagePieceWords?: number;
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
 }
@@ -104,6 +107,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     sampleWorkgroup: isSoftware ? 64 : 256,
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
+    imagePieceWords: request.imagePieceWords ?? IMAGE_PIECE_WORDS,
     // The kernel for subgroups is done with a split sooner.
     splits: request.splits ?? (isSoftware ? 4 : reduction === 'subgroup' ? 256 : 128),
     ...(reduction === 'subgroup' && {
@@ -140,6 +144,9 @@ const SOFTWARE_TILINGS: Int8Tilings = {
 /** A subgroup of at least eight is a condition of using subgroups at all. */
 const SPLIT_TILING: SplitTiling = { workgroup: 128, keyLanes: 8, keys: 8, headGroups: 4 };
 const NARROW_SPLIT_TILING: SplitTiling = { workgroup: 64, keyLanes: 4, keys: 8, headGroups: 4 };
+
+/** 128 MiB, or 4,096 patches of the real model: enough work for a large GPU, and half the memory of a screenshot. */
+const IMAGE_PIECE_WORDS = 2 ** 25;
 
 /** Long chunks keep a large GPU busy; a small one has no memory for their activations. */
 function cudaChunk({ limits }: Capabilities, { context }: CompileRequest): number {

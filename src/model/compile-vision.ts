@@ -1,13 +1,20 @@
 import { addNorm } from '../kernels/add-norm.ts';
 import { embedPatches } from '../kernels/embed-patches.ts';
 import { foldPatchWeight } from '../kernels/fold-patch-weight.ts';
-import { CACHE_BYTES, type BufferRef, type RowCount, type WeightMatrix } from '../kernels/kernel.ts';
+import {
+  CACHE_BYTES,
+  type BufferRef,
+  type KernelCall,
+  type RowCount,
+  type RowPiece,
+  type WeightMatrix,
+} from '../kernels/kernel.ts';
 import { layerNormGelu } from '../kernels/layer-norm-gelu.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeVision } from '../kernels/rope-vision.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import { roundUp } from '../base/maths.ts';
-import { MAX_GRID_SIDE, paddedPatchLength, VISION_BUFFERS } from './vision-buffers.ts';
+import { cutRows, MAX_GRID_SIDE, paddedPatchLength, pieceStep, VISION_BUFFERS } from './vision-buffers.ts';
 import { compileCudaVision } from './compile-cuda-vision.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
@@ -160,6 +167,7 @@ function addBlock(
     );
   addAndNorm(`${label}.norm2`, block.norm2);
   addGatedMlp(compiler, label, 'patches', {
+    C,
     F,
     rowCount: P,
     gateUp: block.gateUp,
@@ -183,11 +191,12 @@ function addAttention(
   const cacheFormat = options.cacheFormat === 'q8' ? 'f16' : options.cacheFormat;
   const words = (P * C * CACHE_BYTES[cacheFormat]) / 4;
   const step = { buffer: VISION_BUFFERS.step };
-  const qkv = builder.buffer('vision.qkv', P * 3 * C);
-  const q = builder.buffer('vision.q', P * C);
+  const qkv = builder.buffer(VISION_BUFFERS.wide, P * 3 * C);
+  const q = builder.buffer(VISION_BUFFERS.queries, P * C);
   const keys = builder.buffer('vision.keys', words);
   const values = builder.buffer('vision.values', words);
-  const attended = builder.buffer('vision.attended', P * C);
+  // Over the queries, keys and values that rope has read.
+  const attended = qkv;
   const rope = builder.buffer(VISION_BUFFERS.rope, (MAX_GRID_SIDE * D) / 2);
   const rows = 'patches';
   builder.add(
@@ -245,7 +254,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
   const rows = 'mergedPatches';
   const x = { buffer: VISION_BUFFERS.normed };
   const downsampled = builder.buffer(VISION_BUFFERS.downsampled, M * outC);
-  const merged = builder.buffer('vision.merged', M * outC);
+  const merged = builder.buffer(VISION_BUFFERS.merged, M * outC);
   const features = builder.buffer(VISION_BUFFERS.features, M * outC);
   const bias = weights.downsampleBias;
   builder.add(
@@ -278,6 +287,7 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
     }),
   );
   addGatedMlp(compiler, 'vision.merger', rows, {
+    C: outC,
     F: mergerF,
     rowCount: M,
     gateUp: weights.mergerGateUp,
@@ -287,30 +297,48 @@ function addMerger(compiler: VisionCompiler, weights: VisionWeights): void {
   });
 }
 
-/** y = down(silu(gate x) * up x) */
+/** y = down(silu(gate x) * up x), some rows at a time. */
 function addGatedMlp(
   compiler: VisionCompiler,
   label: string,
   rows: RowCount,
   mlp: {
+    C: number;
     F: number;
     rowCount: number;
     gateUp: WeightMatrix;
     down: WeightMatrix;
-    x: BufferRef;
-    y: BufferRef;
+    x: { buffer: string };
+    y: { buffer: string };
   },
 ): void {
-  const { builder } = compiler;
-  const { F, rowCount, gateUp, down, x, y } = mlp;
-  const step = { buffer: rows === 'patches' ? VISION_BUFFERS.step : VISION_BUFFERS.mergedStep };
-  const wide = builder.buffer('vision.gate-up', rowCount * 2 * F);
-  const activated = builder.buffer('vision.activated', rowCount * F);
-  builder.add(
-    ...multiply(compiler, rowCount, { label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
-    swiglu({ label: `${label}.swiglu`, rows, F, x: wide, y: activated }),
-    ...multiply(compiler, rowCount, { label: `${label}.down`, rows, weight: down, step, x: activated, y }),
-  );
+  const { builder, options } = compiler;
+  const { C, F, gateUp, down } = mlp;
+  const wholeStep = rows === 'patches' ? VISION_BUFFERS.step : VISION_BUFFERS.mergedStep;
+  for (const [index, piece] of cutRows(mlp.rowCount, F, options.imagePieceWords).entries()) {
+    const { firstRow, rowCount } = piece;
+    const step = builder.buffer(pieceStep(wholeStep, index), STEP_WORDS, 'uniform');
+    const wide = builder.buffer(VISION_BUFFERS.wide, rowCount * 2 * F);
+    const activated = builder.buffer(VISION_BUFFERS.queries, rowCount * F);
+    const [x, y] = [mlp.x, mlp.y].map(({ buffer }) => rowsOf(buffer, firstRow, C));
+    const calls = [
+      ...multiply(compiler, rowCount, { label: `${label}.gate-up`, rows, weight: gateUp, step, x, y: wide }),
+      swiglu({ label: `${label}.swiglu`, rows, F, x: wide, y: activated }),
+      ...multiply(compiler, rowCount, { label: `${label}.down`, rows, weight: down, step, x: activated, y }),
+    ];
+    builder.add(...calls.map((call) => inPiece(call, piece)));
+  }
+}
+
+/** A buffer of rows of `C` f32 from a row on. */
+function rowsOf(buffer: string, firstRow: number, C: number): BufferRef {
+  return firstRow === 0 ? { buffer } : { buffer, byteOffset: firstRow * C * 4 };
+}
+
+/** The call on those rows of a piece that a step has. */
+function inPiece(call: KernelCall, piece: RowPiece): KernelCall {
+  const [x, y, z] = call.grid.map((extent) => (typeof extent === 'number' ? extent : { ...extent, piece }));
+  return { ...call, grid: [x, y, z] };
 }
 
 function rowOptions({ options }: VisionCompiler, label: string) {

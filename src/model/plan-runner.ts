@@ -1,5 +1,5 @@
 import type { BindingSet, Device, Grid, Recorder } from '../gpu/device.ts';
-import type { Extent, RowCount } from '../kernels/kernel.ts';
+import { rowsWithin, type Extent, type RowCount } from '../kernels/kernel.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { Plan } from './plan.ts';
 
@@ -42,7 +42,9 @@ export class PlanRunner {
   record(recorder: Recorder, counts: RowCounts, from = 0, to = this.#calls.length): void {
     for (let index = from; index < to; index++) {
       const { label, bindings, grid } = this.#calls[index];
-      recorder.dispatch(bindings, resolveGrid(grid, counts), label);
+      const size = resolveGrid(grid, counts);
+      // A piece that the step's rows do not reach.
+      if (!size.includes(0)) recorder.dispatch(bindings, size, label);
     }
   }
 
@@ -57,5 +59,7 @@ function resolveGrid(grid: readonly [Extent, Extent, Extent], counts: RowCounts)
 }
 
 function resolveExtent(extent: Extent, counts: RowCounts): number {
-  return typeof extent === 'number' ? extent : Math.ceil((counts[extent.rows] ?? 0) / extent.per);
+  if (typeof extent === 'number') return extent;
+  const rows = counts[extent.rows] ?? 0;
+  return Math.ceil((extent.piece ? rowsWithin(extent.piece, rows) : rows) / extent.per);
 }

@@ -2,19 +2,13 @@ import { AutoglmError } from '../base/errors.ts';
 import type { Device, DeviceBuffer } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions } from './compile-options.ts';
-import {
-  compilePatchFold,
-  compileVision,
-  MAX_GRID_SIDE,
-  paddedPatchLength,
-  VISION_BUFFERS,
-  VISION_ROPE_THETA,
-  visionCapacity,
-} from './compile-vision.ts';
+import { rowsWithin } from '../kernels/kernel.ts';
+import { compilePatchFold, compileVision, VISION_ROPE_THETA, visionCapacity } from './compile-vision.ts';
 import type { ModelConfig } from './config.ts';
 import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
-import { encodeStep } from './step.ts';
+import { encodeStep, type Step } from './step.ts';
+import { cutRows, MAX_GRID_SIDE, paddedPatchLength, pieceStep, VISION_BUFFERS } from './vision-buffers.ts';
 import type { VisionWeights } from './weight-layout.ts';
 
 /** Patches of one image, as `src/image` prepares them. */
@@ -151,11 +145,21 @@ export class VisionTower {
     const length = vision.inChannels * vision.patchSize ** 2;
     this.#writePadded(patches, { count, length, paddedLength: paddedPatchLength(vision) });
     const grid = { gridRows, gridColumns };
-    const { step, mergedStep } = VISION_BUFFERS;
-    this.#device.write(this.#buffers.get(step), 0, encodeStep({ rowCount: count, ...grid }));
-    const rowCount = count / vision.spatialMergeSize ** 2;
-    this.#device.write(this.#buffers.get(mergedStep), 0, encodeStep({ rowCount, ...grid }));
+    const merge = vision.spatialMergeSize ** 2;
+    this.#writeSteps(VISION_BUFFERS.step, { rowCount: count, ...grid }, [this.#capacity, vision.F]);
+    const merged = { rowCount: count / merge, ...grid };
+    this.#writeSteps(VISION_BUFFERS.mergedStep, merged, [this.#capacity / merge, vision.mergerF]);
     return runner;
+  }
+
+  /** The step of all rows and, on WebGPU, those of the pieces that the MLP takes them in. */
+  #writeSteps(name: string, step: Step, [capacity, F]: readonly [capacity: number, F: number]): void {
+    this.#device.write(this.#buffers.get(name), 0, encodeStep(step));
+    if (this.#options.target === 'cuda') return;
+    for (const [index, piece] of cutRows(capacity, F, this.#options.imagePieceWords).entries()) {
+      const rowCount = rowsWithin(piece, step.rowCount);
+      this.#device.write(this.#buffers.get(pieceStep(name, index)), 0, encodeStep({ ...step, rowCount }));
+    }
   }
 
   #writePadded(
