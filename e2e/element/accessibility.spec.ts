@@ -1,119 +1,13 @@
-/** Checks every state with axe, and what axe cannot see: announcements, direction, zoom, and users' own colours. */
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+/** Checks what axe cannot see: announcements, direction, zoom, and users' own colours. `looks.spec.ts` has axe. */
 import type { Page } from '@playwright/test';
-import type { AxeResults } from 'axe-core';
 import type * as Element from '../../src/element/index.ts';
 import { expect, test } from '../quiet-page.ts';
 import { openElement } from './element-page.ts';
-import type { AutoglmPage } from './element-page.ts';
 
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const HOME = new URL('../../public/samples/home.png', import.meta.url).pathname;
 const TAP = '<think>Maps is in row 1, column 1.</think><answer>do(action="Tap", element=[139,95])</answer>';
 const MARKDOWN =
   '<answer># List\n\n- one\n- [two](https://example.com)\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```ts\nconst a = 1;\n```</answer>';
-
-/** What the buttons are called that the states need. */
-const LABELS = {
-  en: { thinking: 'Thinking', history: 'History', retry: 'Try again' },
-  zh: { thinking: '思考中', history: '历史记录', retry: '重试' },
-} as const;
-
-type Labels = (typeof LABELS)[keyof typeof LABELS];
-
-type Show = (element: AutoglmPage, labels: Labels) => Promise<void>;
-
-const STATES: Readonly<Record<string, Show>> = {
-  poster: async () => {},
-  empty: (element) => element.answerWith({ answers: [TAP] }),
-  streaming: async (element, labels) => {
-    await element.answerWith({ answers: [TAP], prefillMs: 0, tokenMs: 1500 });
-    await element.send('Open Maps');
-    await expect(element.answers).toContainText(labels.thinking);
-  },
-  action: async (element) => {
-    await element.answerWith({ answers: [TAP], tokenMs: 0 });
-    await attach(element.page);
-    await element.send('Open Maps');
-    await element.settled();
-    await attach(element.page);
-  },
-  markdown: async (element) => {
-    await element.answerWith({ answers: [MARKDOWN], tokenMs: 0 });
-    await element.send('List');
-    await element.settled();
-  },
-  history: async (element, labels) => {
-    await element.answerWith({ answers: [TAP], tokenMs: 0 });
-    await element.send('Open Maps');
-    await element.settled();
-    await element.button(labels.history).click();
-    await expect(element.page.getByRole('dialog')).toBeVisible();
-  },
-  zoom: async (element) => {
-    await element.answerWith({ answers: [TAP], tokenMs: 0 });
-    await attach(element.page);
-    await element.send('Open Maps');
-    await element.settled();
-    await element.answers.locator('.screen').click();
-    await expect(element.page.getByRole('dialog')).toBeVisible();
-  },
-  storage: async (element) => {
-    await element.page.evaluate(() => window.chat.showStorage());
-    await expect(element.page.getByRole('dialog')).toBeVisible();
-  },
-  badge: async (element) => {
-    await element.answerWith({ answers: [TAP] });
-    await element.page.getByRole('button', { name: /^(?:Backend: |后端：)/ }).click();
-  },
-  paused: async (element) => {
-    await element.page.evaluate(() => {
-      const panel = window.chat.shadowRoot?.querySelector('autoglm-load-panel');
-      const progress = { phase: 'downloading', loadedBytes: 5, totalBytes: 10, bytesPerSecond: 1 } as const;
-      if (panel) panel.state = { kind: 'loading', progress, startedAt: 0, isPaused: true, plan: null };
-    });
-  },
-  failure: async (element, labels) => {
-    await element.page.evaluate(() => {
-      window.chat.model = '/nowhere';
-      return window.chat.load().catch(() => {});
-    });
-    await expect(element.button(labels.retry)).toBeVisible();
-  },
-};
-
-for (const [theme, locale] of [
-  ['light', 'en'],
-  ['dark', 'zh'],
-] as const) {
-  test(`axe finds nothing in any state, ${theme}, ${locale}`, async ({ page }) => {
-    // Eleven states; on a machine that others use too, axe takes its time.
-    test.setTimeout(400_000);
-    // A folder that is not there is what the failure shows; the browser itself reports such a request.
-    await page.route('**/nowhere/**', (route) => route.fulfill({ status: 200, body: 'not a model' }));
-    for (const [name, show] of Object.entries(STATES)) {
-      const element = await openElement(page, { theme, attributes: `history-key="axe" locale="${locale}"` });
-      await page.evaluate(() => window.chat.reset());
-      await page.evaluate(() => {
-        window.chat.examples = [{ text: 'Open Maps', image: '/samples/home.png' }];
-      });
-      await show(element, LABELS[locale]);
-      // Colours are measured once what arrives has arrived.
-      await page.waitForTimeout(400);
-      await page.evaluate(AXE);
-      const violations = await page.evaluate(async () => {
-        const { axe } = window as unknown as { axe: { run(): Promise<AxeResults> } };
-        const { violations: found } = await axe.run();
-        return found.map(
-          ({ id, nodes }) =>
-            `${id}: ${nodes.map(({ target, failureSummary }) => `${target.join(' ')} ${failureSummary ?? ''}`).join('; ')}`,
-        );
-      });
-      expect.soft(violations, name).toEqual([]);
-    }
-  });
-}
 
 test('an answer is announced once, at its end', async ({ page }) => {
   const element = await openElement(page);

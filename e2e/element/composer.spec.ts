@@ -121,7 +121,7 @@ test('every control is reached and used with the keyboard alone', async ({ page 
     if (name === '') break;
     names.unshift(name);
   }
-  const header = ['History', 'Backend: WebGPU, nvidia ampere', 'New chat'];
+  const header = ['History', 'Backend: WebGPU, nvidia ampere, 31.4 MB', 'New chat'];
   const turns = ['Copy', 'Edit', 'Delete', 'Copy', 'Regenerate', 'Delete'];
   expect(names).toEqual([...header, 'Conversation', ...turns, 'Add a screenshot']);
 });

@@ -148,6 +148,19 @@ test('code is copied as it is, and says so', async ({ page, context }) => {
   await expect(page.locator('autoglm-markdown').getByRole('button', { name: 'Copied' })).toBeVisible();
 });
 
+test('a list goes on where it says, and a column is aligned as it says', async ({ page }) => {
+  const element = await openElement(page);
+  await element.answerWith({
+    answers: ['<answer>3. three\n4. four\n\n| a |\n|--:|\n| 1 |</answer>'],
+    tokenMs: 0,
+  });
+  await element.send('Go on');
+  await element.settled();
+  const markdown = page.locator('autoglm-markdown');
+  await expect(markdown.getByRole('list')).toHaveAttribute('start', '3');
+  await expect(markdown.getByRole('cell')).toHaveCSS('text-align', /right$/);
+});
+
 test('Markdown looks the same streamed and at once', async ({ page }) => {
   const text = '# A\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n**bold** and `code`\n\n> quote';
   const element = await openElement(page);

@@ -4,9 +4,9 @@ export const actionCardStyles = css`
   .action-card {
     display: grid;
     grid-template-columns: auto minmax(0, 1fr);
-    gap: var(--autoglm-space-m);
+    gap: 14px;
     align-items: start;
-    padding: var(--autoglm-space-m) 14px;
+    padding: 14px;
     border: 1px solid var(--autoglm-line);
     border-radius: var(--autoglm-radius-m);
     background: var(--autoglm-surface);
@@ -22,7 +22,28 @@ export const actionCardStyles = css`
     background: color-mix(in srgb, var(--autoglm-mark) 14%, transparent);
   }
 
+  .loupe {
+    position: relative;
+    inline-size: 48px;
+    block-size: 48px;
+    border-radius: 50%;
+    overflow: hidden;
+    background: var(--autoglm-raised);
+    box-shadow:
+      0 0 0 2px var(--autoglm-surface),
+      0 0 0 4px var(--autoglm-mark);
+    /* Positions on a screenshot do not mirror with the text direction. */
+    direction: ltr;
+  }
+
+  .loupe img {
+    position: absolute;
+    display: block;
+    max-inline-size: none;
+  }
+
   .action-words {
+    align-self: center;
     display: grid;
     gap: 2px;
   }

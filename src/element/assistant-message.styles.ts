@@ -27,7 +27,7 @@ export const assistantMessageStyles = css`
   /* In a phone column the picture comes first, so that the answer is what stands at the end. */
   .screen {
     order: -1;
-    inline-size: min(100%, 11rem);
+    inline-size: min(100%, 9.5rem);
     padding: 0;
     border-radius: var(--autoglm-radius-l);
     cursor: zoom-in;
@@ -210,6 +210,15 @@ export const assistantMessageStyles = css`
   .note.bad {
     background: var(--autoglm-bad-soft);
     color: var(--autoglm-bad);
+  }
+
+  .note .technical {
+    display: block;
+    font-size: var(--autoglm-font-size-xs);
+  }
+
+  .note .technical:empty {
+    display: none;
   }
 
   .turn-actions {

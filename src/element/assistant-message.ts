@@ -3,11 +3,13 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
 import { actionCardStyles } from './action-card.styles.ts';
 import { renderActionCard, renderPartialAction } from './action-card.ts';
+import type { ActionScreen } from './action-card.ts';
 import { viewAction } from './action-view.ts';
 import type { ActionView } from './action-view.ts';
 import { assistantMessageStyles } from './assistant-message.styles.ts';
 import { controlStyles } from './controls.styles.ts';
 import type { AssistantTurn, BranchPosition, TurnImage } from './conversation.ts';
+import { titleOfFault } from './diagnosis.ts';
 import { icon } from './icons.ts';
 import type { LiveReply } from './live-reply.ts';
 import './markdown.ts';
@@ -140,11 +142,15 @@ export class AutoglmAssistantMessage extends LitElement {
       isDone && action !== null
         ? html`<p class="done">${icon(action.icon)}${action.title}</p>`
         : action !== null
-          ? renderActionCard(action, view.actionText)
+          ? renderActionCard(action, view.actionText, this.#actionScreen)
           : view.actionText !== '' && view.prose === ''
             ? renderPartialAction(view.actionText, this.words)
             : nothing
     }`;
+  }
+
+  get #actionScreen(): ActionScreen | null {
+    return this.screen === null ? null : { url: this.screen.url, size: this.screen.image };
   }
 
   #waitingFor(): string {
@@ -156,9 +162,13 @@ export class AutoglmAssistantMessage extends LitElement {
     const { turn, words } = this;
     if (turn === null || turn.finish === 'stop') return nothing;
     if (turn.finish === 'fault') {
-      const message = turn.fault?.message ?? '';
+      const title = turn.fault === null ? null : titleOfFault(turn.fault.code);
       return html`<p class="note bad" role="alert">
-        ${icon('warning')}<span>${words.say('answerFailed')} ${message}</span>
+        ${icon('warning')}
+        <span>
+          <strong>${words.say('answerFailed')}</strong> ${title === null ? nothing : words.say(title)}
+          <span class="technical" lang="en" dir="ltr">${turn.fault?.message ?? ''}</span>
+        </span>
       </p>`;
     }
     return html`<p class="note">

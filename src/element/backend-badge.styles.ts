@@ -79,6 +79,16 @@ export const backendBadgeStyles = css`
     }
   }
 
+  .memory {
+    font-variant-numeric: tabular-nums;
+  }
+
+  @container chat (max-inline-size: 52rem) {
+    .memory {
+      display: none;
+    }
+  }
+
   .popover {
     position: fixed;
     inset: auto;

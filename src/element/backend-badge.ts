@@ -63,17 +63,19 @@ export class AutoglmBackendBadge extends LitElement {
     }
     const { info } = state.engine;
     const name = BACKEND_NAMES[info.backend];
+    const memory = info.gpuBytes > 0 ? [words.bytes(info.gpuBytes)] : [];
     return html`<button
         type="button"
         class="badge ${this.interrupted ? 'loading' : info.isSoftware ? 'software' : 'ready'}"
         part="badge"
         popovertarget="facts"
-        aria-label=${words.say('backendLabel', { name: `${name}, ${info.adapter}` })}
+        aria-label=${words.say('backendLabel', { name: [name, info.adapter, ...memory].join(', ') })}
       >
         <i></i><span>${this.#shortName(info)}</span>
         <bdi class="adapter">${info.adapter}</bdi>
+        ${memory.map((bytes) => html`<span class="memory">${bytes}</span>`)}
       </button>
-      <div id="facts" popover class="popover" part="popover" @beforetoggle=${this.#place}>
+      <div id="facts" popover class="popover" part="popover" @beforetoggle=${this.#onToggle}>
         ${this.#renderFacts(info)}
       </div>`;
   }
@@ -136,9 +138,21 @@ export class AutoglmBackendBadge extends LitElement {
     this.dispatchEvent(new UnloadRequestEvent());
   };
 
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener('resize', this.#place);
+  }
+
+  #onToggle = (event: ToggleEvent): void => {
+    removeEventListener('resize', this.#place);
+    if (event.newState !== 'open') return;
+    this.#place();
+    addEventListener('resize', this.#place);
+  };
+
   /** A popover stands in the top layer, where it has to be told its place. */
-  #place = (event: ToggleEvent): void => {
-    if (event.newState !== 'open' || this.panel === null) return;
+  #place = (): void => {
+    if (this.panel === null) return;
     const { bottom, left, right } = this.badge.getBoundingClientRect();
     const { style } = this.panel;
     const { clientWidth } = document.documentElement;

@@ -104,6 +104,8 @@ export const chatStyles = css`
     display: grid;
     overflow: auto;
     padding: var(--autoglm-space-m) var(--autoglm-space-l);
+    scrollbar-width: thin;
+    scrollbar-color: var(--autoglm-line-strong) transparent;
   }
 
   .body > autoglm-load-panel {
@@ -147,6 +149,20 @@ export const chatStyles = css`
     display: inline-flex;
     align-items: center;
     gap: 6px;
+  }
+
+  .in-short {
+    display: none;
+  }
+
+  @container chat (max-inline-size: 26rem) {
+    .in-full {
+      display: none;
+    }
+
+    .in-short {
+      display: inline;
+    }
   }
 
   .ring {

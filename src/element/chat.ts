@@ -346,7 +346,7 @@ export class AutoglmChat extends LitElement {
 
   /** Opens the list of models that this browser keeps. */
   showStorage(): void {
-    this.storagePanel.show(this.getBoundingClientRect());
+    this.storagePanel.show(this);
   }
 
   /**
@@ -793,7 +793,7 @@ export class AutoglmChat extends LitElement {
 
   #openHistory = (): void => {
     void this.#history.refresh();
-    this.historyPanel.show(this.getBoundingClientRect());
+    this.historyPanel.show(this);
   };
 
   #onHistoryCommand = async (event: HistoryCommandEvent): Promise<void> => {

@@ -27,6 +27,7 @@ export function renderContextGauge(
       <circle cx="8" cy="8" r="6" pathLength="100" />
       <circle class="used" cx="8" cy="8" r="6" pathLength="100" stroke-dasharray="${share * 100} 100" />
     </svg>
-    ${words.say('contextUse', { used, limit: info.contextWindow })}
+    <span class="in-full">${words.say('contextUse', { used, limit: info.contextWindow })}</span>
+    <span class="in-short">${words.say('contextShort', { used, limit: info.contextWindow })}</span>
   </span>`;
 }

@@ -56,6 +56,20 @@ export function diagnose(code: ErrorCode, facts: BrowserFacts): Diagnosis {
   }
 }
 
+const UNKNOWN_BROWSER: BrowserFacts = {
+  browser: 'other',
+  system: 'other',
+  version: 0,
+  isSecure: true,
+  hasWebGpu: true,
+};
+
+/** What went wrong, where that can be said without knowing the browser; null for what only its message tells. */
+export function titleOfFault(code: ErrorCode): StringKey | null {
+  const { title } = diagnose(code, UNKNOWN_BROWSER);
+  return title === 'loadFailed' ? null : title;
+}
+
 /** What to do where the model runs on the processor although a GPU may be there. */
 export function diagnoseSoftware(facts: BrowserFacts): Diagnosis {
   return { title: 'softwareTitle', steps: [...accelerationSteps(facts), ...chooseGpuSteps(facts)] };

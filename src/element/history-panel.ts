@@ -36,11 +36,11 @@ export class AutoglmHistoryPanel extends LitElement {
   @query('dialog') dialog!: HTMLDialogElement;
   @query('input[type=file]') picker!: HTMLInputElement;
 
-  /** Opens beside the given area of the page. Escape closes, and the focus returns. */
-  show(area: DOMRect): void {
+  /** Opens along the given element. Escape closes, and the focus returns. */
+  show(host: Element): void {
     this.wanted = '';
     this.renamedId = null;
-    openSidePanel(this.dialog, area);
+    openSidePanel(this.dialog, host);
   }
 
   close(): void {

@@ -3,7 +3,7 @@ import { css } from 'lit';
 export const loadPanelStyles = css`
   :host {
     display: block;
-    inline-size: min(100%, 30rem);
+    inline-size: min(100%, 36rem);
     margin: auto;
   }
 
@@ -45,6 +45,7 @@ export const loadPanelStyles = css`
 
   :host([compact]) .bar {
     grid-column: 1 / -1;
+    max-inline-size: none;
     order: -1;
   }
 
@@ -83,7 +84,7 @@ export const loadPanelStyles = css`
     margin: 0;
     max-inline-size: 26rem;
     color: var(--autoglm-muted);
-    text-wrap: pretty;
+    text-wrap: balance;
   }
 
   .figures {
@@ -112,8 +113,7 @@ export const loadPanelStyles = css`
 
   .facts {
     display: grid;
-    grid-template-columns: 1fr auto;
-    gap: 6px 18px;
+    gap: 6px;
     inline-size: 100%;
     max-inline-size: 26rem;
     margin: 0;
@@ -123,6 +123,14 @@ export const loadPanelStyles = css`
     background: var(--autoglm-surface);
     font-size: var(--autoglm-font-size-s);
     text-align: start;
+  }
+
+  /* Each row shares its width anew, so that one long value does not narrow the names of all. */
+  .fact {
+    display: grid;
+    grid-template-columns: minmax(0, auto) auto;
+    justify-content: space-between;
+    gap: 6px 14px;
   }
 
   .facts dd {
@@ -143,6 +151,7 @@ export const loadPanelStyles = css`
 
   .bar {
     inline-size: 100%;
+    max-inline-size: 30rem;
     block-size: 8px;
     border-radius: var(--autoglm-radius-full);
     background: var(--autoglm-hover);
@@ -209,6 +218,10 @@ export const loadPanelStyles = css`
     font-size: var(--autoglm-font-size-s);
   }
 
+  .advice {
+    max-inline-size: 30rem;
+  }
+
   .failure {
     display: grid;
     grid-template-columns: minmax(0, 1fr);
@@ -258,6 +271,35 @@ export const loadPanelStyles = css`
     padding: 1px 6px;
     border-radius: 5px;
     background: var(--autoglm-raised);
+  }
+
+  @container chat (max-inline-size: 26rem) {
+    :host(:not([compact])) .panel {
+      gap: 10px;
+      padding-block: 4px;
+    }
+
+    .emblem {
+      inline-size: 48px;
+      block-size: 48px;
+      border-radius: 16px;
+    }
+
+    .facts {
+      padding: 12px 14px;
+    }
+
+    .dot {
+      display: none;
+    }
+
+    .lead .note {
+      display: block;
+    }
+
+    .choices .button {
+      padding-inline: 9px;
+    }
   }
 
   @media (forced-colors: active) {

@@ -7,7 +7,6 @@ import type { LoadPhase } from '../engine/engine.ts';
 import { controlStyles } from './controls.styles.ts';
 import { cssProperties } from './css-properties.ts';
 import { diagnose } from './diagnosis.ts';
-import './helper-link.ts';
 import { HelperLinkedEvent } from './helper-linked-event.ts';
 import type { BrowserFacts } from './diagnosis.ts';
 import type { EngineState } from './engine-controller.ts';
@@ -113,16 +112,9 @@ export class AutoglmLoadPanel extends LitElement {
         facts === null
           ? nothing
           : html`<dl class="facts">
-              <dt>${words.say('modelName')}</dt>
-              <dd><bdi>${facts.name}</bdi></dd>
-              <dt>${words.say('downloadSize')}</dt>
-              <dd>${words.bytes(facts.byteLength)}</dd>
-              ${
-                facts.keptBytes > 0
-                  ? html`<dt>${words.say('alreadyKept')}</dt>
-                      <dd>${words.bytes(facts.keptBytes)}</dd>`
-                  : nothing
-              }
+              ${renderFact(words.say('modelName'), facts.name)}
+              ${renderFact(words.say('downloadSize'), words.bytes(facts.byteLength))}
+              ${facts.keptBytes > 0 ? renderFact(words.say('alreadyKept'), words.bytes(facts.keptBytes)) : nothing}
               ${this.#renderEstimate(facts)}
             </dl>`
       }
@@ -136,28 +128,28 @@ export class AutoglmLoadPanel extends LitElement {
     if (estimate === null) return nothing;
     const { contextWindow: count, weightBytes, cacheBytes } = estimate;
     const bytes = words.bytes(weightBytes + cacheBytes);
-    return html`<dt>${words.say('memoryNeeded', { count })}</dt>
-      <dd>${words.say('aboutBytes', { bytes })}</dd>
-      <dd class="wide">
-        ${renderMemoryBar({ weightBytes, cacheBytes, workBytes: 0 }, words)}
-        <span class="memory-words">${words.say('triedFirst')}</span>
-      </dd>`;
+    return renderFact(
+      words.say('memoryNeeded', { count }),
+      words.say('aboutBytes', { bytes }),
+      html`${renderMemoryBar({ weightBytes, cacheBytes, workBytes: 0 }, words)}
+        <span class="memory-words">${words.say('triedFirst')}</span>`,
+    );
   }
 
   /** How the model fits, once that is proved. */
   #renderPlan(plan: FitReport): TemplateResult {
     const { words } = this;
     return html`<dl class="facts">
-      <dt>${words.say('memoryNeeded', { count: plan.contextWindow })}</dt>
-      <dd>${words.bytes(plan.memory.totalBytes)}</dd>
-      <dd class="wide">
-        ${renderMemoryBar(
+      ${renderFact(
+        words.say('memoryNeeded', { count: plan.contextWindow }),
+        words.bytes(plan.memory.totalBytes),
+        html`${renderMemoryBar(
           partsOf(plan),
           words,
           words.say(plan.proof === 'planned' ? 'fitsPlanned' : 'fitsTried'),
         )}
-        ${renderGivenUp(plan, words)}
-      </dd>
+        ${renderGivenUp(plan, words)}`,
+      )}
     </dl>`;
   }
 
@@ -205,7 +197,7 @@ export class AutoglmLoadPanel extends LitElement {
       </div>
       <p class="lead figures">
         ${isPaused ? words.say('paused') : this.#speedLine(loadedBytes, totalBytes, bytesPerSecond, startedAt)}
-        ${phase === 'downloading' ? html`<span class="note">· ${words.say('resumesAfterBreak')}</span>` : nothing}
+        ${phase === 'downloading' ? html`<span class="dot">·</span> <span class="note">${words.say('resumesAfterBreak')}</span>` : nothing}
       </p>
       ${this.standIn === '' ? nothing : html`<p class="lead">${words.say('meanwhile', { name: this.standIn })}</p>`}
       ${this.#renderSteps(phase)} ${plan === null || this.compact ? nothing : this.#renderPlan(plan)}
@@ -252,6 +244,8 @@ export class AutoglmLoadPanel extends LitElement {
   #renderFailure(error: AutoglmError): TemplateResult {
     const { words } = this;
     const { title, steps } = diagnose(error.code, this.browser);
+    // Its code comes only where somebody may link.
+    if (LINKABLE.has(error.code)) void import('./helper-link.ts');
     return html`<div role="alert" class="failure">
         <div class="emblem bad">${icon('warning')}</div>
         <h2>${words.say(title)}</h2>
@@ -294,6 +288,15 @@ export class AutoglmLoadPanel extends LitElement {
       ${icon(label === 'load' ? 'import' : 'redo')}${this.words.say(label)}
     </button>`;
   }
+}
+
+/** One row of facts: its name, its value, and what explains it below. */
+function renderFact(name: string, value: string, below: TemplateResult | null = null): TemplateResult {
+  return html`<div class="fact">
+    <dt>${name}</dt>
+    <dd><bdi>${value}</bdi></dd>
+    ${below === null ? nothing : html`<dd class="wide">${below}</dd>`}
+  </div>`;
 }
 
 /** What to do, step by step; a single step needs no number. */

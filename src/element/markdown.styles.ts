@@ -143,7 +143,11 @@ export const markdownStyles = css`
   }
 
   .table {
+    inline-size: fit-content;
+    max-inline-size: 100%;
     overflow-x: auto;
+    border: 1px solid var(--autoglm-line);
+    border-radius: var(--autoglm-radius-s);
   }
 
   table {
@@ -153,8 +157,16 @@ export const markdownStyles = css`
 
   th,
   td {
-    padding: 6px 12px;
-    border: 1px solid var(--autoglm-line);
+    padding: 6px 14px;
+    border-block-start: 1px solid var(--autoglm-line);
+  }
+
+  thead th {
+    border-block-start: 0;
+  }
+
+  th:not([align]),
+  td:not([align]) {
     text-align: start;
   }
 

@@ -11,9 +11,15 @@ export const messageListStyles = css`
   .scroller {
     overflow: hidden auto;
     overscroll-behavior: contain;
-    scrollbar-gutter: stable both-edges;
+    scrollbar-gutter: stable;
     scrollbar-width: thin;
     scrollbar-color: var(--autoglm-line-strong) transparent;
+  }
+
+  @container (min-inline-size: 34rem) {
+    .scroller {
+      scrollbar-gutter: stable both-edges;
+    }
   }
 
   .scroller:focus-visible {
@@ -71,7 +77,7 @@ export const messageListStyles = css`
     margin: 0;
     max-inline-size: 30rem;
     color: var(--autoglm-muted);
-    text-wrap: pretty;
+    text-wrap: balance;
   }
 
   .examples {

@@ -23,7 +23,7 @@ const MESSAGE_PARTS = 'message, bubble, actions, reasoning, action-card, figures
 interface Row {
   readonly id: string;
   readonly turn: Turn | null;
-  /** The screenshot that the row's answer is about. */
+  /** The screenshot that the row's answer is about; for a question, the one that the answer below shows. */
   readonly screenImage: TurnImage | null;
 }
 
@@ -115,15 +115,18 @@ export class AutoglmMessageList extends LitElement {
 
   #renderRow({ id, turn, screenImage }: Row, isNewest: boolean): TemplateResult {
     const isUser = turn?.role === 'user';
-    const content = isUser ? this.#renderUser(turn) : this.#renderAssistant(id, turn, screenImage, isNewest);
+    const content = isUser
+      ? this.#renderUser(turn, screenImage)
+      : this.#renderAssistant(id, turn, screenImage, isNewest);
     const name = this.words.say(isUser ? 'you' : 'assistant');
     return html`<article class="turn ${isUser ? 'from-user' : ''}" aria-label=${name}>${content}</article>`;
   }
 
-  #renderUser(turn: UserTurn): TemplateResult {
+  #renderUser(turn: UserTurn, shownBelow: TurnImage | null): TemplateResult {
     return html`<autoglm-user-message
       exportparts=${MESSAGE_PARTS}
       .turn=${turn}
+      .shownBelow=${shownBelow}
       .words=${this.words}
       .branch=${this.branches.get(turn.id) ?? null}
       .urlOf=${this.urlOf}
@@ -169,7 +172,10 @@ function toRows(turns: readonly Turn[], live: LiveReply | null): Row[] {
     rows.push({ id: turn.id, turn, screenImage: asked.at(-1) ?? null });
   }
   if (live !== null) rows.push({ id: live.turnId, turn: null, screenImage: asked.at(-1) ?? null });
-  return rows;
+  const isQuestion = (row: Row | undefined) => row === undefined || row.turn?.role === 'user';
+  return rows.map((row, index) =>
+    isQuestion(row) && isQuestion(rows[index + 1]) ? { ...row, screenImage: null } : row,
+  );
 }
 
 declare global {

@@ -22,6 +22,8 @@ export function sanitizeHtml(html: string): DocumentFragment {
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
     ALLOWED_URI_REGEXP: /^https?:\/\//i,
+    // Without this the rule for addresses would be held against these values too.
+    ADD_URI_SAFE_ATTR: ['start', 'align'],
     // The parsed document must not belong to the page: an image in it would be fetched while it is cleaned.
     RETURN_DOM_FRAGMENT: true,
   });

@@ -45,12 +45,12 @@ export class AutoglmStoragePanel extends LitElement {
   #storage: Promise<StorageManager> | null = null;
   #copying: AbortController | null = null;
 
-  /** Opens beside the given area of the page. Escape closes, and the focus returns. */
-  show(area: DOMRect): void {
+  /** Opens along the given element. Escape closes, and the focus returns. */
+  show(host: Element): void {
     this.doomedId = null;
     this.told = '';
     this.fault = '';
-    openSidePanel(this.dialog, area);
+    openSidePanel(this.dialog, host);
     void this.#try(() => this.#refresh());
   }
 

@@ -26,6 +26,8 @@ export class AutoglmUserMessage extends LitElement {
   @property({ attribute: false }) turn!: UserTurn;
   @property({ attribute: false }) words!: Localizer;
   @property({ attribute: false }) branch: BranchPosition | null = null;
+  /** The screenshot that the answer below shows, which need not stand here as well. */
+  @property({ attribute: false }) shownBelow: TurnImage | null = null;
   @property({ attribute: false }) urlOf!: (image: TurnImage) => string;
   @state() editing = false;
 
@@ -33,7 +35,7 @@ export class AutoglmUserMessage extends LitElement {
 
   override render(): TemplateResult {
     return html`<div class="message" part="message">
-      ${this.turn.images.length > 0 ? this.#renderImages() : nothing}
+      ${this.#renderImages()}
       ${
         this.editing
           ? this.#renderEditor()
@@ -42,8 +44,10 @@ export class AutoglmUserMessage extends LitElement {
     </div>`;
   }
 
-  #renderImages(): TemplateResult {
-    const { images, currentApp } = this.turn;
+  #renderImages(): TemplateResult | typeof nothing {
+    const { currentApp } = this.turn;
+    const images = this.turn.images.filter((image) => image !== this.shownBelow);
+    if (images.length === 0 && currentApp === null) return nothing;
     return html`<div class="images">
       ${currentApp === null ? nothing : html`<bdi class="app">${currentApp}</bdi>`}
       ${images.map(

@@ -60,10 +60,11 @@ export const EN = {
   previousBranch: 'Previous version',
   nextBranch: 'Next version',
   // figures
-  tokenCount: '{count} tokens',
+  tokenCount: '{count} {count?one:token|other:tokens}',
   speed: '{count} tok/s',
   firstToken: 'first token {time}',
   contextUse: '{used} / {limit} tokens',
+  contextShort: '{used} / {limit}',
   contextLabel: 'Context in use',
   // images
   screenshotOf: 'Screenshot, {width} × {height}.',
@@ -129,7 +130,7 @@ export const EN = {
   memoryParts: 'Weights · context · work space',
   fitsTried: 'fits, tried on this GPU',
   fitsPlanned: 'planned',
-  chooseFolder: 'Use a model folder from this computer',
+  chooseFolder: 'Use a model folder',
   chosenFolder: 'Model folder: {name}',
   meanwhile: 'You can chat with {name} meanwhile.',
   // kept models

@@ -44,12 +44,24 @@ describe('createLocalizer', () => {
     ]);
   });
 
+  it('chooses among the plural forms of a language that is added', () => {
+    registerStrings('pl', { tokenCount: '{count} {count?one:token|few:tokeny|other:tokenów}' });
+    const polish = createLocalizer(['pl']);
+    expect([1, 3, 5].map((count) => polish.say('tokenCount', { count }))).toEqual([
+      '1 token',
+      '3 tokeny',
+      '5 tokenów',
+    ]);
+  });
+
   it('formats sizes and times', () => {
     const en = createLocalizer(['en']);
     expect(en.bytes(5_900_000_000)).toBe('5.9 GB');
     expect(en.bytes(5_412_345)).toBe('5.4 MB');
     expect(en.seconds(1234)).toBe('1.2 s');
     expect(en.duration(84_000)).toBe('1 min 24 sec');
+    expect(en.say('tokenCount', { count: 1 })).toBe('1 token');
+    expect(en.say('tokenCount', { count: 1200 })).toBe('1,200 tokens');
     expect(en.say('contextUse', { used: 2140, limit: 8192 })).toBe('2,140 / 8,192 tokens');
     expect(createLocalizer(['zh']).seconds(400)).toBe('0.4秒');
   });

@@ -17,7 +17,8 @@ const listeners = new Set<() => void>();
 /**
  * Adds or replaces a language at run time; elements that show it render again.
  *
- * `{name}` in a string is replaced by a value. Keys that are left out stay English.
+ * `{name}` in a string is replaced by a value, `{name?one:token|other:tokens}` by the words that go with a number, by
+ * the language's plural categories. Keys that are left out stay English.
  *
  * @param locale BCP 47 tag such as `fr` or `pt-BR`.
  */
@@ -52,10 +53,11 @@ export function createLocalizer(tags: readonly string[]): Localizer {
   const locale = tags.find((tag) => isLocale(tag) && findCatalogue(tag) !== undefined) ?? 'en';
   const strings = findCatalogue(locale) ?? EN;
   const number = new Intl.NumberFormat(locale);
+  const plural = new Intl.PluralRules(locale);
   return {
     locale,
     direction: directionOf(locale),
-    say: (key, values = {}) => fill(strings[key] ?? EN[key], values, number),
+    say: (key, values = {}) => fill(strings[key] ?? EN[key], values, { number, plural }),
     count: (value) => number.format(value),
     bytes: (value) => formatBytes(value, locale),
     seconds: (milliseconds) => formatSeconds(milliseconds, locale),
@@ -68,13 +70,20 @@ export function createLocalizer(tags: readonly string[]): Localizer {
 function fill(
   template: string,
   values: Readonly<Record<string, string | number>>,
-  number: Intl.NumberFormat,
+  { number, plural }: { readonly number: Intl.NumberFormat; readonly plural: Intl.PluralRules },
 ): string {
-  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => {
+  return template.replaceAll(/\{(\w+)(?:\?([^}]*))?\}/g, (whole, name: string, forms?: string) => {
     const value = values[name];
     if (value === undefined) return whole;
+    if (forms !== undefined) return chooseForm(forms, plural.select(Number(value)));
     return typeof value === 'number' ? number.format(value) : value;
   });
+}
+
+/** `one:token|other:tokens` in the form that a number takes. */
+function chooseForm(forms: string, category: Intl.LDMLPluralRule): string {
+  const byCategory = new Map(forms.split('|').map((form) => form.split(':', 2) as [string, string]));
+  return byCategory.get(category) ?? byCategory.get('other') ?? '';
 }
 
 /** `zh-Hant-TW` is looked for as itself, then `zh-hant`, then `zh`. */
