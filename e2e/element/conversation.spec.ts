@@ -20,7 +20,7 @@ test('a screenshot and a task become a mark on the screenshot', async ({ page })
   const mark = element.answers.locator('[part=mark]');
   await expect(mark).toHaveAttribute('data-x', '139');
   const ring = await mark.locator('.dot').boundingBox();
-  const screen = await element.answers.locator('img').boundingBox();
+  const screen = await element.answers.locator('.screen img').boundingBox();
   expect(((ring?.x ?? 0) + (ring?.width ?? 0) / 2 - (screen?.x ?? 0)) / (screen?.width ?? 1)).toBeCloseTo(
     0.139,
     2,
@@ -29,6 +29,15 @@ test('a screenshot and a task become a mark on the screenshot', async ({ page })
     0.095,
     2,
   );
+
+  const [loupe, looked] = await Promise.all(
+    ['.loupe', '.loupe img'].map((name) => element.answers.locator(name).boundingBox()),
+  );
+  expect(((loupe?.x ?? 0) + (loupe?.width ?? 0) / 2 - (looked?.x ?? 0)) / (looked?.width ?? 1)).toBeCloseTo(
+    0.139,
+    2,
+  );
+  await expect(element.questions.locator('img')).toHaveCount(0);
 
   await element.answers.getByText('Thought for').click();
   await expect(element.answers.locator('.reasoning-text')).toHaveText('Maps is in row 1, column 1.');
@@ -168,7 +177,7 @@ test('a reload goes on where it was, with the screenshot and the draft', async (
   await expect(element.answers.locator('[part=mark]')).toHaveAttribute('data-x', '139');
   await expect(element.input).toHaveValue('Half a thought');
   const isLoaded = await element.answers
-    .locator('img')
+    .locator('.screen img')
     .evaluate((image: HTMLImageElement) => image.naturalWidth);
   expect(isLoaded).toBe(280);
 });
