@@ -39,6 +39,8 @@ const APP_PLUGINS = VitePWA({
       'samples/*',
       'models/*/*.{json,jinja}',
     ],
+    // Web-llm itself is several MB, and fetched only by pages that ask for its models.
+    globIgnores: ['assets/web-llm-library-*.js'],
   },
 });
 

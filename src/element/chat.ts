@@ -6,7 +6,7 @@ import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
 import type { ImageTokenCounter } from '../engine/image-token-counter.ts';
-import { abortable } from './abortable.ts';
+import { abortable } from '../base/abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
 import type { GenerationSettings } from './answer-stream.ts';
 import './backend-badge.ts';
@@ -666,8 +666,8 @@ export class AutoglmChat extends LitElement {
   #createEngine(options: EngineOptions): Promise<Engine> {
     return createEngineLazily({
       ...options,
-      // A remote server knows its model by a name, not by an address.
-      ...(this.backend === 'remote' && { model: this.model }),
+      // A remote server and web-llm know their models by a name, not by an address.
+      ...(['remote', 'web-llm'].includes(this.backend) && { model: this.model }),
       ...(this.apiKey !== '' && { apiKey: this.apiKey }),
       onLocalPrompt: this.#localPrompt.ask,
     });

@@ -3,7 +3,7 @@ import { AutoglmError, toError } from '../base/errors.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
 import type { FitReport } from '../engine/fit-report.ts';
-import { abortable } from './abortable.ts';
+import { abortable } from '../base/abortable.ts';
 import { createEngineLazily } from './engine-source.ts';
 import type { CreateEngine } from './engine-source.ts';
 import { leaseEngine } from './shared-engines.ts';

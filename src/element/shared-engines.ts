@@ -1,4 +1,4 @@
-import { abortable } from './abortable.ts';
+import { abortable } from '../base/abortable.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { CreateEngine, EngineOptions } from './engine-source.ts';
 

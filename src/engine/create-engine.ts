@@ -28,10 +28,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
     case 'remote':
       return (await loadHelper()).openRemoteEngine(options);
+    case 'web-llm':
+      return (await import('./web-llm/web-llm-engine.ts')).openWebLlmEngine(options);
     default:
       throw new AutoglmError('request-invalid', `The backend "${backend}" is not available.`, {
         value: backend,
-        limit: 'auto, webgpu, helper or remote',
+        limit: 'auto, webgpu, helper, remote or web-llm',
         cure: 'Use backend="auto".',
       });
   }

@@ -1,3 +1,4 @@
+import type { AppConfig, ChatOptions } from '@mlc-ai/web-llm';
 import type { CacheFormat } from '../kernels/kernel.ts';
 import type { LoadProgress } from './engine.ts';
 
@@ -7,12 +8,26 @@ export type ModelLocation = string | FileSystemDirectoryHandle | readonly File[]
 /** Where an engine may run. */
 export type BackendChoice = 'auto' | 'webgpu' | 'helper' | 'web-llm' | 'remote';
 
+/** How web-llm runs a model. */
+export interface WebLlmOptions {
+  /** Its list of models and its cache; default: web-llm's own. */
+  readonly appConfig?: AppConfig | undefined;
+  /** Overrides of the model's configuration. */
+  readonly chatOptions?: ChatOptions | undefined;
+  /**
+   * Starts a worker that hosts web-llm's `WebWorkerMLCEngineHandler`, so that the page does not compute; it is ended
+   * with the engine. Default: web-llm runs in the page.
+   */
+  readonly createWorker?: (() => Worker) | undefined;
+}
+
 /** How to create an engine; all but `model` may be left out. */
 export interface EngineOptions {
   readonly model: ModelLocation;
   /**
    * `auto` takes WebGPU, and the linked helper where this tab cannot hold the model and the GPU is a discrete NVIDIA
-   * one. `helper` takes the helper on any GPU, `remote` the OpenAI-compatible server at `helperUrl`.
+   * one. `helper` takes the helper on any GPU, `remote` the OpenAI-compatible server at `helperUrl`, and `web-llm`
+   * web-llm itself: `model` is then the id of one of its models.
    */
   readonly backend?: BackendChoice | undefined;
   /**
@@ -56,6 +71,8 @@ export interface EngineOptions {
   readonly helperToken?: string | undefined;
   /** API key of the `remote` server. `model` is the name that it serves the model by. */
   readonly apiKey?: string | undefined;
+  /** With `backend: 'web-llm'`: its list of models and how it runs them. */
+  readonly webLlm?: WebLlmOptions | undefined;
   /** Called before the request that makes the browser ask its user; the request waits for it. */
   readonly onLocalPrompt?: (() => Promise<void>) | undefined;
   /**
@@ -71,7 +88,7 @@ export interface EngineOptions {
 }
 
 /** Options that only choose and reach a backend; none of a worker's business. */
-type BackendOption = 'helperUrl' | 'helperToken' | 'apiKey' | 'onLocalPrompt';
+type BackendOption = 'helperUrl' | 'helperToken' | 'apiKey' | 'onLocalPrompt' | 'webLlm';
 
 /** The part of the options that can be sent to a worker. */
 export type LoadSettings = Omit<EngineOptions, 'signal' | 'onProgress' | BackendOption>;

@@ -14,7 +14,14 @@ import { WorkerEngine } from './worker-engine.ts';
  *   the signal's `AbortError`
  */
 export async function openWorkerEngine(options: EngineOptions): Promise<Engine> {
-  const { helperUrl: _url, helperToken: _token, apiKey: _key, onLocalPrompt: _prompt, ...rest } = options;
+  const {
+    helperUrl: _url,
+    helperToken: _token,
+    apiKey: _key,
+    onLocalPrompt: _prompt,
+    webLlm: _mlc,
+    ...rest
+  } = options;
   const { model, signal, grammarLibraryUrl = new URL(libraryUrl, document.baseURI).href } = rest;
   signal?.throwIfAborted();
   const isRelative = typeof model === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(model);

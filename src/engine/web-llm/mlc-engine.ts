@@ -1,18 +1,11 @@
 import type {
   AppConfig,
-  ChatCompletion,
   ChatCompletionChunk,
-  ChatCompletionRequest as MlcChatRequest,
-  ChatCompletionRequestNonStreaming,
-  ChatCompletionRequestStreaming,
+  ChatCompletionRequest,
   ChatOptions,
-  Completion,
   CompletionCreateParams,
-  CompletionCreateParamsNonStreaming,
-  CompletionCreateParamsStreaming,
   CreateEmbeddingResponse,
   EmbeddingCreateParams,
-  InitProgressCallback,
   LogitProcessor,
   LogLevel,
   MLCEngineConfig,
@@ -35,6 +28,8 @@ import {
   toProgressReport,
   toTextRequest,
 } from './convert.ts';
+import { loadOriginal } from './load-original.ts';
+import { MlcInterface, type MlcChatAnswer, type MlcTextAnswer } from './mlc-interface.ts';
 import { toAbsoluteUrl, toCacheKind } from './model-cache.ts';
 
 /** Opens this package's engine. */
@@ -51,13 +46,9 @@ interface Loaded {
  * Web-llm's `MLCEngine` over this package's engine. AutoGLM models run on it; any other model of web-llm runs on
  * web-llm itself, which is loaded only then.
  */
-export class MLCEngine implements MLCEngineInterface {
-  readonly chat: MLCEngineInterface['chat'];
-  readonly completions: MLCEngineInterface['completions'];
-  readonly embeddings: MLCEngineInterface['embeddings'];
+export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   #open: OpenAutoglmEngine = openByPlace;
   #appConfig: AppConfig;
-  #onProgress: InitProgressCallback | undefined;
   #logitProcessors: Map<string, LogitProcessor> | undefined;
   #logLevel: LogLevel | undefined;
   #loaded: Loaded | undefined;
@@ -72,20 +63,10 @@ export class MLCEngine implements MLCEngineInterface {
   #tokens: number[] = [];
 
   constructor(engineConfig: MLCEngineConfig = {}) {
+    super(engineConfig.initProgressCallback);
     this.#appConfig = engineConfig.appConfig ?? prebuiltAppConfig;
-    this.#onProgress = engineConfig.initProgressCallback;
     this.#logitProcessors = engineConfig.logitProcessorRegistry;
     this.#logLevel = engineConfig.logLevel;
-    // Web-llm's classes for these hold a private field, so that no other object has their type; they only forward.
-    this.chat = {
-      completions: { create: (request: MlcChatRequest) => this.chatCompletion(request) },
-    } as unknown as MLCEngineInterface['chat'];
-    this.completions = {
-      create: (request: CompletionCreateParams) => this.completion(request),
-    } as unknown as MLCEngineInterface['completions'];
-    this.embeddings = {
-      create: (request: EmbeddingCreateParams) => this.embedding(request),
-    } as unknown as MLCEngineInterface['embeddings'];
   }
 
   /** An engine that opens its AutoGLM models in another way, such as on the linked helper alone. */
@@ -99,15 +80,6 @@ export class MLCEngine implements MLCEngineInterface {
   setAppConfig(appConfig: AppConfig): void {
     this.#appConfig = appConfig;
     this.#mlc?.setAppConfig(appConfig);
-  }
-
-  /** Sets who is told of a load. */
-  setInitProgressCallback(initProgressCallback?: InitProgressCallback): void {
-    this.#onProgress = initProgressCallback;
-  }
-
-  getInitProgressCallback(): InitProgressCallback | undefined {
-    return this.#onProgress;
   }
 
   /** Sets processors of logits by model id; web-llm's own models only. */
@@ -142,7 +114,7 @@ export class MLCEngine implements MLCEngineInterface {
     const ids = Array.isArray(modelId) ? modelId : [modelId];
     const records = ids.map((id) => findRecord(id, this.#appConfig));
     const [record] = records;
-    if (!record || !records.some(isAutoglm)) return this.#loadMlc(ids, chatOpts);
+    if (!record || !records.some(isAutoglm)) return this.#loadMlc(ids, chatOpts, signal);
     if (records.length > 1) {
       throw new AutoglmError('request-invalid', 'AutoGLM cannot share an engine with other models.', {
         value: ids.join(', '),
@@ -159,7 +131,7 @@ export class MLCEngine implements MLCEngineInterface {
       cache: toCacheKind(this.#appConfig),
       contextWindow: chatOptions?.context_window_size ?? record.overrides?.context_window_size,
       signal,
-      onProgress: (progress) => this.#onProgress?.(toProgressReport(progress, startedAt)),
+      onProgress: (progress) => this.onProgress?.(toProgressReport(progress, startedAt)),
     });
     this.#loaded = {
       engine,
@@ -168,15 +140,7 @@ export class MLCEngine implements MLCEngineInterface {
     };
   }
 
-  /** Answers a conversation, whole. */
-  chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
-  /** Answers a conversation, piece by piece. */
-  chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
-  /** Answers a conversation as the request says. */
-  chatCompletion(request: MlcChatRequest): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
-  async chatCompletion(
-    request: MlcChatRequest,
-  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+  protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (this.#mlc) return this.#mlc.chatCompletion(request);
     const { engine, chatOptions } = this.#requireLoaded(request.model);
     const converted = toChatRequest(request, chatOptions);
@@ -203,13 +167,7 @@ export class MLCEngine implements MLCEngineInterface {
     return request.stream ? stream : assembleChat(stream);
   }
 
-  /** Goes on with a text, whole. */
-  completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
-  /** Goes on with a text, piece by piece. */
-  completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
-  /** Goes on with a text as the request says. */
-  completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
-  async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
+  protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
     if (this.#mlc) return this.#mlc.completion(request);
     const { engine, chatOptions } = this.#requireLoaded(request.model);
     const converted = toTextRequest(request, chatOptions, engine.info.contextWindow);
@@ -236,7 +194,7 @@ export class MLCEngine implements MLCEngineInterface {
   }
 
   /** Web-llm's own embedding models only. */
-  async embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
+  override async embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
     if (this.#mlc) return this.#mlc.embedding(request);
     const { modelId } = this.#requireLoaded(request.model);
     throw new AutoglmError('request-invalid', `"${modelId}" makes no embeddings.`, {
@@ -333,16 +291,19 @@ export class MLCEngine implements MLCEngineInterface {
     return choices[0]?.logprobs?.token_ids[0] as number;
   }
 
-  async #loadMlc(ids: string[], chatOpts: ChatOptions | ChatOptions[] | undefined): Promise<void> {
-    const { MLCEngine: OriginalEngine } = await import('@mlc-ai/web-llm');
-    const mlc = new OriginalEngine({
+  async #loadMlc(
+    ids: string[],
+    chatOptions: ChatOptions | ChatOptions[] | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#mlc = await loadOriginal(ids, {
       appConfig: this.#appConfig,
-      ...(this.#logLevel && { logLevel: this.#logLevel }),
-      ...(this.#logitProcessors && { logitProcessorRegistry: this.#logitProcessors }),
-      initProgressCallback: (report) => this.#onProgress?.(report),
+      chatOptions,
+      logLevel: this.#logLevel,
+      logitProcessors: this.#logitProcessors,
+      onProgress: (report) => this.onProgress?.(report),
+      signal,
     });
-    await mlc.reload(ids, chatOpts);
-    this.#mlc = mlc;
   }
 
   /** Passes chunks on until the answer is interrupted; then each choice that still runs ends with `abort`. */

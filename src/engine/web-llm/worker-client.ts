@@ -1,18 +1,12 @@
 import type {
   AppConfig,
-  ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionRequest,
-  ChatCompletionRequestNonStreaming,
-  ChatCompletionRequestStreaming,
   ChatOptions,
   Completion,
   CompletionCreateParams,
-  CompletionCreateParamsNonStreaming,
-  CompletionCreateParamsStreaming,
   CreateEmbeddingResponse,
   EmbeddingCreateParams,
-  InitProgressCallback,
   InitProgressReport,
   LogLevel,
   MLCEngineConfig,
@@ -23,6 +17,7 @@ import type {
 } from '@mlc-ai/web-llm';
 import { AutoglmError } from '../../base/errors.ts';
 import { isAutoglm, prebuiltAppConfig } from './app-config.ts';
+import { MlcInterface, type MlcChatAnswer, type MlcTextAnswer } from './mlc-interface.ts';
 import { toAbsoluteUrl } from './model-cache.ts';
 import type { MlcWorkerRequest, MlcWorkerResponse } from './worker-handler.ts';
 
@@ -40,23 +35,19 @@ interface Waiting {
 }
 
 /** The page's end of an engine whose handler runs in a worker: web-llm's class of this name. */
-export class WebWorkerMLCEngine implements MLCEngineInterface {
+export class WebWorkerMLCEngine extends MlcInterface implements MLCEngineInterface {
   readonly worker: ChatWorker;
-  readonly chat: MLCEngineInterface['chat'];
-  readonly completions: MLCEngineInterface['completions'];
-  readonly embeddings: MLCEngineInterface['embeddings'];
   /** What is loaded; sent with every request, so that a worker that was started anew loads it again. */
   modelId?: string[] | undefined;
   chatOpts?: ChatOptions[] | undefined;
   readonly #waiting = new Map<string, Waiting>();
-  #onProgress: InitProgressCallback | undefined;
 
   constructor(worker: ChatWorker, engineConfig: MLCEngineConfig = {}) {
+    super(engineConfig.initProgressCallback);
     this.worker = worker;
     // A port need have no more than these two members.
     // oxlint-disable-next-line unicorn/prefer-add-event-listener
     worker.onmessage = (event) => this.onmessage(event);
-    this.#onProgress = engineConfig.initProgressCallback;
     if (engineConfig.logitProcessorRegistry) {
       throw new AutoglmError('request-invalid', 'Functions cannot be sent to a worker.', {
         value: 'logitProcessorRegistry',
@@ -65,25 +56,8 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
         cure: 'Call setLogitProcessorRegistry of the handler in the worker.',
       });
     }
-    this.chat = {
-      completions: { create: (request: ChatCompletionRequest) => this.chatCompletion(request) },
-    } as unknown as MLCEngineInterface['chat'];
-    this.completions = {
-      create: (request: CompletionCreateParams) => this.completion(request),
-    } as unknown as MLCEngineInterface['completions'];
-    this.embeddings = {
-      create: (request: EmbeddingCreateParams) => this.embedding(request),
-    } as unknown as MLCEngineInterface['embeddings'];
     this.setAppConfig(engineConfig.appConfig ?? prebuiltAppConfig);
     if (engineConfig.logLevel) this.setLogLevel(engineConfig.logLevel);
-  }
-
-  setInitProgressCallback(initProgressCallback?: InitProgressCallback): void {
-    this.#onProgress = initProgressCallback;
-  }
-
-  getInitProgressCallback(): InitProgressCallback | undefined {
-    return this.#onProgress;
   }
 
   setAppConfig(appConfig: AppConfig): void {
@@ -91,11 +65,11 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     const model_list = appConfig.model_list.map((record) =>
       isAutoglm(record) ? { ...record, model: toAbsoluteUrl(record.model) } : record,
     );
-    void this.#request('setAppConfig', { ...appConfig, model_list }).catch(() => {});
+    this.#tell('setAppConfig', { ...appConfig, model_list });
   }
 
   setLogLevel(logLevel: LogLevel): void {
-    void this.#request('setLogLevel', logLevel).catch(() => {});
+    this.#tell('setLogLevel', logLevel);
   }
 
   async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
@@ -106,32 +80,17 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
     this.chatOpts = options;
   }
 
-  /** Answers a conversation, whole. */
-  chatCompletion(request: ChatCompletionRequestNonStreaming): Promise<ChatCompletion>;
-  /** Answers a conversation, piece by piece. */
-  chatCompletion(request: ChatCompletionRequestStreaming): Promise<AsyncIterable<ChatCompletionChunk>>;
-  chatCompletion(
-    request: ChatCompletionRequest,
-  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion>;
-  async chatCompletion(
-    request: ChatCompletionRequest,
-  ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
+  protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (request.stream) return this.#stream<ChatCompletionChunk>('chatCompletionStreamInit', request);
     return this.#request('chatCompletionNonStreaming', { request, ...this.#expected() });
   }
 
-  /** Goes on with a text, whole. */
-  completion(request: CompletionCreateParamsNonStreaming): Promise<Completion>;
-  /** Goes on with a text, piece by piece. */
-  completion(request: CompletionCreateParamsStreaming): Promise<AsyncIterable<Completion>>;
-  /** Goes on with a text as the request says. */
-  completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion>;
-  async completion(request: CompletionCreateParams): Promise<AsyncIterable<Completion> | Completion> {
+  protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
     if (request.stream) return this.#stream<Completion>('completionStreamInit', request);
     return this.#request('completionNonStreaming', { request, ...this.#expected() });
   }
 
-  embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
+  override embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
     return this.#request('embedding', { request, ...this.#expected() });
   }
 
@@ -191,7 +150,7 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
   onmessage(event: MessageEvent<MlcWorkerResponse>): void {
     const { kind, uuid, content, error } = event.data;
     if (kind === 'initProgressCallback') {
-      this.#onProgress?.(content as InitProgressReport);
+      this.onProgress?.(content as InitProgressReport);
       return;
     }
     const waiting = this.#waiting.get(uuid);
@@ -203,6 +162,11 @@ export class WebWorkerMLCEngine implements MLCEngineInterface {
   #expected(): { modelId: string[]; chatOpts?: ChatOptions[] } {
     if (this.modelId) return { modelId: this.modelId, ...(this.chatOpts && { chatOpts: this.chatOpts }) };
     throw new AutoglmError('engine-unloaded', 'No model is loaded.', { cure: 'Call reload(modelId).' });
+  }
+
+  /** Sends what is not answered. */
+  #tell(kind: string, content: unknown): void {
+    this.worker.postMessage({ kind, uuid: crypto.randomUUID(), content });
   }
 
   #request<T>(kind: string, content: unknown = null): Promise<T> {

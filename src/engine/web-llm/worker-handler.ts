@@ -29,6 +29,9 @@ export interface MlcWorkerResponse {
   readonly error?: SerializedError;
 }
 
+/** Messages that web-llm's client sends without waiting for an answer: one would be a fault to it. */
+const ONE_WAY: ReadonlySet<string> = new Set(['setLogLevel', 'setAppConfig', 'customRequest']);
+
 type Contents = Readonly<Record<string, unknown>>;
 type Chunk = ChatCompletionChunk | Completion;
 
@@ -74,7 +77,7 @@ export class WebWorkerMLCEngineHandler {
     const { uuid } = request;
     try {
       const content = await this.#run(request);
-      this.postMessage({ kind: 'return', uuid, content });
+      if (!ONE_WAY.has(request.kind)) this.postMessage({ kind: 'return', uuid, content });
       onComplete?.(content);
     } catch (thrown) {
       const error = toError(thrown);
