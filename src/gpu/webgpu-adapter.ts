@@ -41,7 +41,10 @@ const NEEDED_FEATURE: Readonly<Partial<Record<string, string>>> = {
   'chromium-experimental-subgroup-matrix': 'subgroups',
 };
 
-/** Adapter requests may come back empty for a moment in a headless page's first half second. */
+/**
+ * Adapter requests may come back empty for a moment in a headless page's first half second. While a GPU process
+ * that crashed starts again they do too, or the adapter gives no device; Chromium takes about a second for it.
+ */
 const RETRY_DELAYS_MS = [0, 500, 1500] as const;
 
 /**
@@ -56,8 +59,22 @@ export async function openWebGpuDevice(options: OpenOptions = {}): Promise<WebGp
       cure: 'Use a current Chrome, Edge, Safari or Firefox over HTTPS or localhost.',
     });
   }
-  const adapter = await requestAdapter(gpu);
-  const { withoutFeatures = [], limitCaps = {} } = options;
+  const { limitCaps = {} } = options;
+  const { adapter, device } = await retrying(async () => {
+    const found = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    return found && { adapter: found, device: await requestDevice(found, options) };
+  });
+  const language = {
+    int8Dot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+    subgroupId: gpu.wgslLanguageFeatures.has('subgroup_id'),
+  };
+  return new WebGpuDevice(device, readCapabilities(adapter, device, { language, limitCaps }));
+}
+
+function requestDevice(
+  adapter: GPUAdapter,
+  { withoutFeatures = [], limitCaps = {} }: OpenOptions,
+): Promise<GPUDevice> {
   const requiredFeatures = FEATURES.filter(
     (name) =>
       adapter.features.has(name) &&
@@ -68,27 +85,33 @@ export async function openWebGpuDevice(options: OpenOptions = {}): Promise<WebGp
   for (const name of LIMITS) {
     requiredLimits[name] = Math.min(adapter.limits[name] as number, limitCaps[name] ?? Infinity);
   }
-  const device = await adapter.requestDevice({ label: 'autoglm', requiredFeatures, requiredLimits });
-  const language = {
-    int8Dot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
-    subgroupId: gpu.wgslLanguageFeatures.has('subgroup_id'),
-  };
-  return new WebGpuDevice(device, readCapabilities(adapter, device, { language, limitCaps }));
+  return adapter.requestDevice({ label: 'autoglm', requiredFeatures, requiredLimits });
 }
 
-async function requestAdapter(gpu: GPU): Promise<GPUAdapter> {
+/** Tries until there is a result. @throws AutoglmError `webgpu-unavailable` */
+async function retrying<T>(open: () => Promise<T | null>): Promise<T> {
+  let cause: unknown;
   for (const delayMs of RETRY_DELAYS_MS) {
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (adapter) return adapter;
+    try {
+      const opened = await open();
+      if (opened !== null) return opened;
+    } catch (error) {
+      cause = error;
+    }
   }
+  const reason = cause instanceof Error ? ` (${cause.message})` : '';
   throw new AutoglmError(
     'webgpu-unavailable',
-    `WebGPU gave no adapter in ${RETRY_DELAYS_MS.length} attempts.`,
+    `WebGPU gave no ${cause ? 'device' : 'adapter'} in ${RETRY_DELAYS_MS.length} attempts${reason}.`,
     {
       value: null,
       limit: 'a GPU that the browser accepts',
-      cure: 'Update the graphics driver, or switch on hardware acceleration in the browser settings.',
+      // Chromium keeps pages from a GPU whose process crashed twice in two minutes.
+      cure:
+        'If the GPU just crashed, reload the page. Else update the graphics driver, or switch on hardware ' +
+        'acceleration in the browser settings.',
+      cause,
     },
   );
 }
