@@ -1,5 +1,7 @@
 /** Checks the built app: it can be installed, opens and chats without a network, and updates without losing anything. */
 import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +25,7 @@ interface Fixtures {
   /** A host of the app, which can go away. */
   readonly host: Host;
   /** A browser that keeps what it has when it is closed. */
-  readonly profile: { open(): Promise<BrowserContext> };
+  readonly profile: { open(...flags: string[]): Promise<BrowserContext> };
 }
 
 const test = base.extend<Fixtures>({
@@ -48,9 +50,10 @@ const test = base.extend<Fixtures>({
     const folder = mkdtempSync(join(tmpdir(), 'autoglm-profile-'));
     const opened: BrowserContext[] = [];
     await use({
-      open: async () => {
+      open: async (...flags) => {
         const context = await playwright.chromium.launchPersistentContext(folder, {
           ...launchOptions,
+          args: [...(launchOptions.args ?? []), ...flags],
           headless: false,
           locale: 'en-GB',
         });
@@ -74,6 +77,12 @@ test('it can be installed', async ({ profile, host }) => {
   const { errors, data } = await session.send('Page.getAppManifest');
   expect(errors).toEqual([]);
   const manifest = JSON.parse(data ?? '') as {
+    id: string;
+    start_url: string;
+    display: string;
+    name: string;
+    short_name: string;
+    theme_color: string;
     icons: { src: string; sizes: string; type: string; purpose?: string }[];
     shortcuts: { url: string }[];
   };
@@ -86,8 +95,40 @@ test('it can be installed', async ({ profile, host }) => {
     expect([size, contentType]).toEqual([sizes, type]);
   }
   expect(manifest.icons.some(({ purpose }) => purpose === 'maskable')).toBe(true);
+  expect(manifest).toMatchObject({ display: 'standalone', name: expect.stringMatching(/./) });
+  for (const part of [manifest.id, manifest.start_url, manifest.short_name, manifest.theme_color]) {
+    expect(part).toMatch(/./);
+  }
+  await page.goto(new URL(manifest.start_url, `${host.url}manifest.webmanifest`).href);
+  const controller = await page.evaluate(() => navigator.serviceWorker.controller?.scriptURL);
+  expect(controller).toBe(`${host.url}service-worker.js`);
   for (const { url } of manifest.shortcuts) await page.goto(new URL(url, host.url).href);
   await expect(page.getByRole('dialog')).toContainText('No conversations yet.');
+});
+
+test('Lighthouse has nothing to say of accessibility and best practices', async ({ profile, host }) => {
+  const port = await findFreePort();
+  await profile.open(`--remote-debugging-port=${port}`);
+  const { default: lighthouse } = await import('lighthouse');
+  // Its categories for apps are gone since version 12; the test above has what they checked.
+  const result = await lighthouse(`${host.url}?locale=en`, {
+    port,
+    onlyCategories: ['accessibility', 'best-practices'],
+    logLevel: 'error',
+    formFactor: 'desktop',
+    screenEmulation: { disabled: true },
+    throttlingMethod: 'provided',
+    maxWaitForLoad: 20_000,
+  });
+  const { categories, audits } = result?.lhr ?? { categories: {}, audits: {} };
+  const scores = Object.values(categories).map(({ id, score }) => [id, score]);
+  console.log(`Lighthouse ${result?.lhr.lighthouseVersion}: ${JSON.stringify(scores)}`);
+  const failed = Object.values(audits).filter(({ score }) => score !== null && score < 1);
+  expect(failed.map(({ id }) => id)).toEqual([]);
+  expect(scores).toEqual([
+    ['accessibility', 1],
+    ['best-practices', 1],
+  ]);
 });
 
 test('after one visit it opens and chats without a network', async ({ profile, host }) => {
@@ -187,6 +228,16 @@ test('a shared screenshot waits in the composer', async ({ profile, host }) => {
   await expect(page.getByRole('textbox', { name: 'Message' })).toHaveValue('Open Maps');
   await expect(page.getByRole('list', { name: 'Screenshots to send' })).toContainText('home.png');
 });
+
+function findFreePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
 
 async function controlled(page: Page): Promise<void> {
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null);

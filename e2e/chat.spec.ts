@@ -17,7 +17,9 @@ const MOST_ANSWER_MS = 25_000;
 /** The software adapter reaches 1 to 2 GFLOP/s on two cores, which other programs may share. */
 const ANSWER_TIMEOUT = 150_000;
 
-test('a screenshot and a task become a tap inside the right box', async ({ page }, testInfo) => {
+test('a screenshot becomes a tap in the right box, an example takes a click, plain text is answered in words', async ({
+  page,
+}, testInfo) => {
   const chat = await openChat(page);
   const [answerMs, mark] = await measure(() => askCase(page, chat));
   const message = `first answer for a ${CASE.width} x ${CASE.height} screenshot: ${(answerMs / 1000).toFixed(1)} s after load`;
@@ -26,17 +28,13 @@ test('a screenshot and a task become a tap inside the right box', async ({ page 
   expect(answerMs).toBeLessThan(MOST_ANSWER_MS);
   await expectInsideBox(mark);
   await expect(chat.getByRole('status')).toContainText('Tap');
-});
 
-test('an example is answered with one click', async ({ page }) => {
-  const chat = await openChat(page);
+  await chat.getByRole('button', { name: 'New chat' }).click();
   await chat.getByRole('button', { name: 'Tap Cancel' }).click();
   await expectAnswer(chat);
   await expect(chat.locator('autoglm-assistant-message')).toContainText('Tap');
-});
 
-test('plain text is answered in words', async ({ page }) => {
-  const chat = await openChat(page);
+  await chat.getByRole('button', { name: 'New chat' }).click();
   await send(chat, 'Who are you?');
   await expectAnswer(chat);
   await expect(chat.locator('autoglm-assistant-message autoglm-markdown')).toContainText(/\w+/);

@@ -26,13 +26,14 @@ test('Enter commits what an input method composes, and the next one sends', asyn
   await element.input.focus();
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('Input.imeSetComposition', { text: 'ni hao', selectionStart: 6, selectionEnd: 6 });
-  // The key press that an input method takes reaches the page with code 229, as browsers report it.
-  await element.input.dispatchEvent('keydown', {
-    key: 'Enter',
-    keyCode: 229,
-    isComposing: true,
-    bubbles: true,
-  });
+  await page.evaluate(() =>
+    addEventListener('keydown', ({ isComposing }) => Object.assign(window, { isComposing }), { once: true }),
+  );
+  // A key press that an input method takes inserts nothing.
+  const key = { key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13 };
+  await devtools.send('Input.dispatchKeyEvent', { ...key, type: 'rawKeyDown' });
+  await devtools.send('Input.dispatchKeyEvent', { ...key, type: 'keyUp' });
+  expect(await page.evaluate(() => (window as unknown as { isComposing?: boolean }).isComposing)).toBe(true);
   await expect(element.questions).toHaveCount(0);
   await devtools.send('Input.insertText', { text: '你好' });
   await expect(element.input).toHaveValue('你好');
@@ -125,6 +126,81 @@ test('every control is reached and used with the keyboard alone', async ({ page 
   const turns = ['Copy', 'Edit', 'Delete', 'Copy', 'Regenerate', 'Delete'];
   expect(names).toEqual([...header, 'Conversation', ...turns, 'Add a screenshot']);
 });
+
+test('a conversation is held with the keyboard alone', async ({ page }) => {
+  const element = await openElement(page, { attributes: 'history-key="keyboard"' });
+  const tap = '<answer>do(action="Tap", element=[139,95])</answer>';
+  await element.answerWith({ answers: [tap, SAY, tap], prefillMs: 300, tokenMs: 0 });
+  await page.locator('input[type=file][multiple]').setInputFiles(HOME);
+  await expect(page.getByRole('listitem')).toHaveCount(1);
+  const tabTo = async (name: RegExp, key: 'Tab' | 'Shift+Tab') => {
+    for (let count = 0; count < 40; count++) {
+      if (name.test(await page.evaluate(focusedName))) return;
+      await page.keyboard.press(key);
+    }
+    throw new Error(`${key} never comes to ${name}.`);
+  };
+  await tabTo(/^Message$/, 'Tab');
+  await page.keyboard.type('Open Maps');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await expect(element.answers).toContainText('Stopped.');
+  await tabTo(/^Regenerate$/, 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  await element.settled();
+  await expect(element.answers).toContainText('Hello!');
+  await tabTo(/^Previous version$/, 'Shift+Tab');
+  await page.keyboard.press('Space');
+  await expect(element.answers).toContainText('Stopped.');
+
+  await tabTo(/^Edit$/, 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(focusedName)).toBe('Edit message');
+  await page.keyboard.press('Escape');
+  expect(await page.evaluate(focusedName)).toBe('Edit');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type(', please');
+  await page.keyboard.press('Enter');
+  await element.settled();
+  await expect(element.questions).toContainText('Open Maps, please');
+  await expect(element.answers).toContainText('38, 53 px');
+
+  await tabTo(/^Enlarge$/, 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+  expect(await page.evaluate(focusedName)).toBe('Enlarge');
+
+  await tabTo(/^Backend: /, 'Shift+Tab');
+  await page.keyboard.press('Space');
+  await expect(page.getByText('Unload')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByText('Unload')).toBeHidden();
+  expect(await page.evaluate(focusedName)).toMatch(/^Backend: /);
+
+  await tabTo(/^History$/, 'Shift+Tab');
+  await page.keyboard.press('Enter');
+  await tabTo(/^Rename$/, 'Tab');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('The way home');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('dialog').getByRole('button', { name: 'The way home' })).toBeVisible();
+  await page.keyboard.press('Escape');
+  expect(await page.evaluate(focusedName)).toBe('History');
+  await tabTo(/^New chat$/, 'Tab');
+  await page.keyboard.press('Enter');
+  await expect(element.questions).toHaveCount(0);
+  expect(await page.evaluate(focusedName)).toBe('Message');
+});
+
+/** Runs in the page: what a screen reader would call what has the focus. */
+function focusedName(): string {
+  let active = document.activeElement;
+  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+  const name = active?.getAttribute('aria-label') ?? active?.getAttribute('title') ?? active?.textContent;
+  return name?.trim() ?? '';
+}
 
 test('targets are at least 44 pixels high and wide', async ({ page }) => {
   const element = await openElement(page, { attributes: '' });

@@ -1,24 +1,50 @@
 /** Checks consent, progress and failure of a load with the real engine, and that elements share one. */
+import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
 import { expect, test } from '../quiet-page.ts';
 import { openElement } from './element-page.ts';
 
 const LOAD_TIMEOUT = 120_000;
+const MODEL_FOLDER = fileURLToPath(new URL('../../public/models/autoglm-tiny-q4f16_1', import.meta.url));
 
-test('nothing heavy is fetched before consent, and the poster says what it will cost', async ({ page }) => {
+test('nothing heavy is fetched before consent; then a load pauses and goes on', async ({ page }) => {
   const asked = recordRequests(page);
+  let released = () => {};
+  const held = new Promise<void>((resolve) => {
+    released = resolve;
+  });
+  let shardCount = 0;
+  await page.route('**/params_shard*', async (route) => {
+    shardCount++;
+    await held;
+    await route.continue().catch(() => {});
+  });
   const element = await openElement(page);
-  await expect(element.chat).toContainText('autoglm-tiny-q4f16_1');
-  await expect(element.chat).toContainText('7.6 MB');
-  await page.waitForTimeout(300);
-  expect(asked.filter((url) => url.includes('params_shard'))).toEqual([]);
-  expect(page.workers()).toEqual([]);
-  await expect(element.button('Send')).toBeDisabled();
-
-  await element.button('Load AutoGLM').click();
-  await expect(element.button('Load AutoGLM')).toBeHidden();
-  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible({ timeout: LOAD_TIMEOUT });
-  expect(asked.filter((url) => url.includes('params_shard')).length).toBeGreaterThan(0);
+  await test.step('the poster says what it will cost', async () => {
+    await expect(element.chat).toContainText('autoglm-tiny-q4f16_1');
+    await expect(element.chat).toContainText('7.6 MB');
+    await expect(element.chat).toContainText('Memory while it runs, context 4,096');
+    await expect(element.chat).toContainText(/about [\d.]+ MB/);
+    await page.waitForTimeout(300);
+    expect(asked.filter((url) => /params_shard|engine-worker/.test(url))).toEqual([]);
+    expect(page.workers()).toEqual([]);
+    await expect(element.button('Send')).toBeDisabled();
+  });
+  await test.step('what it needs of the GPU is told before anything is downloaded', async () => {
+    await element.button('Load AutoGLM').click();
+    await expect(element.button('Load AutoGLM')).toBeHidden();
+    await expect(element.chat).toContainText('fits, tried on this GPU', { timeout: LOAD_TIMEOUT });
+  });
+  await test.step('it pauses and goes on', async () => {
+    await element.button('Pause').click();
+    await expect(element.chat).toContainText('Paused');
+    await expect.poll(() => page.workers().length).toBe(0);
+    const countBefore = shardCount;
+    await element.button('Resume').click();
+    await expect.poll(() => shardCount).toBeGreaterThan(countBefore);
+    released();
+    await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible({ timeout: LOAD_TIMEOUT });
+  });
 });
 
 test('a load shows its steps, and Cancel ends it', async ({ page }) => {
@@ -41,11 +67,25 @@ test('a load shows its steps, and Cancel ends it', async ({ page }) => {
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-test('a turn that is sent while the model loads is answered when it is there', async ({ page }) => {
+test('a turn that is sent while the model loads is answered; the kept model is listed and deleted', async ({
+  page,
+}) => {
   const element = await openElement(page, { attributes: 'history-key="" loading="eager"' });
   await element.send('Who are you?');
   await expect(element.answers).toContainText('Waiting for the model');
   await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
+
+  await page.getByRole('button', { name: /^Backend: / }).click();
+  await element.button('Models in this browser').click();
+  const panel = page.getByRole('dialog', { name: 'Models in this browser' });
+  await expect(panel.getByRole('listitem')).toHaveCount(1);
+  await expect(panel.getByRole('listitem')).toContainText('autoglm-tiny-q4f16_1');
+  await expect(panel.getByRole('listitem')).toContainText('7.6 MB kept');
+  await panel.getByRole('button', { name: 'Delete autoglm-tiny-q4f16_1' }).click();
+  await panel.getByRole('button', { name: /^Delete, free 7.6 MB/ }).click();
+  await expect(panel.getByRole('status')).toHaveText('7.6 MB freed.');
+  await expect(panel).toContainText('No models are kept in this browser.');
+  await expect(panel.getByRole('button', { name: 'Add a model folder' })).toBeFocused();
 });
 
 test('a broken model folder is told plainly, and another try works', async ({ page }) => {
@@ -111,57 +151,6 @@ test('two elements share one engine, and the last one frees it', async ({ page }
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-function recordRequests(page: Page): string[] {
-  const urls: string[] = [];
-  page.on('request', (request) => urls.push(request.url()));
-  return urls;
-}
-
-test('a load pauses and goes on, and what it needs of the GPU is told before anything is downloaded', async ({
-  page,
-}) => {
-  let released = () => {};
-  const held = new Promise<void>((resolve) => {
-    released = resolve;
-  });
-  let asked = 0;
-  await page.route('**/params_shard*', async (route) => {
-    asked++;
-    await held;
-    await route.continue().catch(() => {});
-  });
-  const element = await openElement(page);
-  await expect(element.chat).toContainText('Memory while it runs, context 4,096');
-  await expect(element.chat).toContainText(/about [\d.]+ MB/);
-  await element.button('Load AutoGLM').click();
-  await expect(element.chat).toContainText('fits, tried on this GPU', { timeout: LOAD_TIMEOUT });
-  await element.button('Pause').click();
-  await expect(element.chat).toContainText('Paused');
-  await expect.poll(() => page.workers().length).toBe(0);
-  const askedBefore = asked;
-  await element.button('Resume').click();
-  await expect.poll(() => asked).toBeGreaterThan(askedBefore);
-  released();
-  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible({ timeout: LOAD_TIMEOUT });
-});
-
-test('kept models are listed with their bytes, and deleted when asked twice', async ({ page }) => {
-  const element = await openElement(page, { attributes: 'history-key="" loading="eager"' });
-  await page.getByRole('button', { name: /^Backend: / }).click({ timeout: LOAD_TIMEOUT });
-  await element.button('Models in this browser').click();
-  const panel = page.getByRole('dialog', { name: 'Models in this browser' });
-  await expect(panel.getByRole('listitem')).toHaveCount(1);
-  await expect(panel.getByRole('listitem')).toContainText('autoglm-tiny-q4f16_1');
-  await expect(panel.getByRole('listitem')).toContainText('7.6 MB kept');
-  await panel.getByRole('button', { name: 'Delete autoglm-tiny-q4f16_1' }).click();
-  await panel.getByRole('button', { name: /^Delete, free 7.6 MB/ }).click();
-  await expect(panel.getByRole('status')).toHaveText('7.6 MB freed.');
-  await expect(panel).toContainText('No models are kept in this browser.');
-  await expect(panel.getByRole('button', { name: 'Add a model folder' })).toBeFocused();
-  await page.keyboard.press('Escape');
-  await expect(panel).toBeHidden();
-});
-
 test('the small model answers while the other one is downloaded, which then takes over', async ({ page }) => {
   let released = () => {};
   const held = new Promise<void>((resolve) => {
@@ -192,30 +181,27 @@ test('the small model answers while the other one is downloaded, which then take
   await expect.poll(() => page.workers().length).toBe(1);
 });
 
-test('the files of a chosen folder are loaded without an address', async ({ page }) => {
-  const element = await openElement(page);
+test('a folder that is dropped on the element is loaded without an address', async ({ page }) => {
+  const element = await openElement(page, { attributes: 'history-key=""' });
   await page.evaluate(() => {
     window.chat.model = '';
+    return window.chat.updateComplete;
   });
-  await page.evaluate(async () => {
-    const base = '/models/autoglm-tiny-q4f16_1/';
-    const names = [
-      'tensor-cache.json',
-      'config.json',
-      'generation_config.json',
-      'preprocessor_config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-      'chat_template.jinja',
-      'params_shard_0.bin',
-    ];
-    const files = await Promise.all(
-      names.map(async (name) => new File([await (await fetch(base + name)).blob()], name)),
-    );
-    window.chat.modelFiles = files;
-    await window.chat.load();
-  });
-  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible();
+  // As the system does it, with the folder itself: a made-up event would hold no folder.
+  const devtools = await page.context().newCDPSession(page);
+  const data = { items: [], files: [MODEL_FOLDER], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await devtools.send('Input.dispatchDragEvent', { type, x: 640, y: 300, data });
+    if (type === 'dragOver') await expect(page.getByText('Drop the screenshot here')).toBeVisible();
+  }
+  await expect(page.getByText('Drop the screenshot here')).toBeHidden();
+  await expect(page.getByRole('button', { name: /^Backend: / })).toBeVisible({ timeout: LOAD_TIMEOUT });
   await element.send('Who are you?');
   await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
 });
+
+function recordRequests(page: Page): string[] {
+  const urls: string[] = [];
+  page.on('request', (request) => urls.push(request.url()));
+  return urls;
+}

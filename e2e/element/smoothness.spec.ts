@@ -1,12 +1,12 @@
 /** Checks that a long conversation with a fast stream leaves the page responsive. */
-import type { Browser, Page } from '@playwright/test';
+import type { Browser, CDPSession, Page } from '@playwright/test';
 import { expect, test } from '../quiet-page.ts';
 import { openElement } from './element-page.ts';
 
 const PARAGRAPH =
   'The **quick** brown fox jumps over the `lazy` dog, and a [link](https://example.com) stands here. ';
 const PART = `# Part\n\n- one\n- two\n\n${PARAGRAPH.repeat(3)}\n\n`;
-const LONG_ANSWER = `<think>A long answer.</think><answer>${PART.repeat(12)}</answer>`;
+const LONG_ANSWER = `<think>A long answer.</think><answer>${PART.repeat(6)}</answer>`;
 const SHORT_ANSWER = `<answer>${PARAGRAPH.repeat(4)}\n\n- a\n- b</answer>`;
 
 // Recording takes pictures of the page, which blocks it by itself.
@@ -18,10 +18,17 @@ test('500 messages and 200 tokens a second', async ({ page, browser }, testInfo)
   await element.answerWith({ answers: [LONG_ANSWER], prefillMs: 200, tokenMs: 5 });
   await page.waitForTimeout(1500);
 
+  const devtools = await page.context().newCDPSession(page);
   const stream = () => page.evaluate(streamAndMeasure);
   const [tasks, measured] = await traceTasks(browser, page, stream);
+  const before = await readMemory(devtools);
+  await stream();
+  const after = await readMemory(devtools);
   const figures = {
     ...measured,
+    heapBytes: after.heapBytes,
+    heapGrowthBytes: after.heapBytes - before.heapBytes,
+    nodeGrowth: after.nodes - before.nodes,
     longestTaskMs: Math.max(...tasks.map(({ wallMs }) => wallMs)),
     longestTaskCpuMs: Math.max(...tasks.map(({ cpuMs }) => cpuMs)),
     cpuMsPerFrame: tasks.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / measured.frames,
@@ -31,6 +38,9 @@ test('500 messages and 200 tokens a second', async ({ page, browser }, testInfo)
   console.log(message);
 
   expect(figures.tokens).toBeGreaterThan(500);
+  // A second answer of the same length: its own text and nodes, and no more.
+  expect(figures.heapGrowthBytes).toBeLessThan(2e6);
+  expect(figures.nodeGrowth).toBeLessThan(1500);
   // Processor time, not time on the clock: other programs may hold this machine's two cores.
   expect(figures.longestTaskCpuMs).toBeLessThan(50);
   expect(figures.cpuMsPerFrame).toBeLessThan(16);
@@ -58,6 +68,14 @@ async function streamAndMeasure() {
   isRunning = false;
   const seconds = (performance.now() - start) / 1000;
   return { seconds, frames, framesPerSecond: frames / seconds, tokens: turn.figures?.completionTokens ?? 0 };
+}
+
+/** What is held once everything that can go has gone. */
+async function readMemory(devtools: CDPSession): Promise<{ heapBytes: number; nodes: number }> {
+  await devtools.send('HeapProfiler.collectGarbage');
+  const { usedSize } = await devtools.send('Runtime.getHeapUsage');
+  const { nodes } = await devtools.send('Memory.getDOMCounters');
+  return { heapBytes: usedSize, nodes };
 }
 
 /** One task of the page's main thread. */

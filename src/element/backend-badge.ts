@@ -62,14 +62,13 @@ export class AutoglmBackendBadge extends LitElement {
       return html`<span class="badge ${state.kind}" part="badge"><i></i>${words.say(key)}</span>`;
     }
     const { info } = state.engine;
-    const name = BACKEND_NAMES[info.backend];
     const memory = info.gpuBytes > 0 ? [words.bytes(info.gpuBytes)] : [];
     return html`<button
         type="button"
         class="badge ${this.interrupted ? 'loading' : info.isSoftware ? 'software' : 'ready'}"
         part="badge"
         popovertarget="facts"
-        aria-label=${words.say('backendLabel', { name: [name, info.adapter, ...memory].join(', ') })}
+        aria-label=${words.say('backendLabel', { name: [this.#shortName(info), info.adapter, ...memory].join(', ') })}
       >
         <i></i><span>${this.#shortName(info)}</span>
         <bdi class="adapter">${info.adapter}</bdi>
