@@ -152,6 +152,7 @@ async function answer(
     'content-type',
     path.endsWith('.json') ? 'application/json' : 'application/octet-stream',
   );
+  if (request.headers['if-none-match'] === entityTag) return end(304);
   const isRange = request.headers.range !== undefined && !find('ignore-range');
   const isFresh = request.headers['if-range'] === undefined || request.headers['if-range'] === entityTag;
   const start = isRange && isFresh ? seen.start : 0;

@@ -11,11 +11,19 @@ export interface RandomModelFolder {
   readonly tensorHashes: ReadonlyMap<string, string>;
 }
 
+/** Bytes of a piece as `autoglm convert` lists them. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+
 /**
- * Writes a model folder with one shard a given length. Each shard holds three tensors, one of them of an odd
+ * Writes a model folder with one shard a given length, with a list of its files and the sha256 of each piece, as
+ * `autoglm convert` does, or without (`isPlain`), as it did before. Each shard holds three tensors, one of them of an odd
  * number of f16 values, so that the next one starts off a word boundary.
  */
-export function createRandomModelFolder(shardByteLengths: readonly number[], seed = 1): RandomModelFolder {
+export function createRandomModelFolder(
+  shardByteLengths: readonly number[],
+  seed = 1,
+  { isPlain = false } = {},
+): RandomModelFolder {
   const files = new Map<string, Uint8Array>();
   const tensorHashes = new Map<string, string>();
   const random = createRandomBytes(seed);
@@ -27,10 +35,17 @@ export function createRandomModelFolder(shardByteLengths: readonly number[], see
     for (const { name, byteOffset, nbytes } of tensors) {
       tensorHashes.set(name, hashOf(bytes.subarray(byteOffset, byteOffset + nbytes)));
     }
-    return { dataPath, format: 'raw-shard', nbytes: byteLength, sha256: hashOf(bytes), records: tensors };
+    const pieces = isPlain ? {} : { pieceBytes: PIECE_BYTES, pieceSha256: hashPieces(bytes) };
+    const sha256 = hashOf(bytes);
+    return { dataPath, format: 'raw-shard', nbytes: byteLength, sha256, ...pieces, records: tensors };
   });
-  files.set('tensor-cache.json', toBytes(JSON.stringify({ metadata: { quantization: 'q4f16_1' }, records })));
-  files.set('config.json', toBytes(JSON.stringify({ model_type: 'random', seed })));
+  const config = toBytes(JSON.stringify({ model_type: 'random', seed }));
+  files.set('config.json', config);
+  const metadata = {
+    quantization: 'q4f16_1',
+    ...(!isPlain && { files: { 'config.json': hashOf(config) } }),
+  };
+  files.set('tensor-cache.json', toBytes(JSON.stringify({ metadata, records })));
   return {
     files,
     shardPaths: records.map((record) => record.dataPath),
@@ -42,6 +57,18 @@ export function createRandomModelFolder(shardByteLengths: readonly number[], see
 /** Lower-case hex sha256. */
 export function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** sha256 of each piece of a shard. */
+export function hashPieces(bytes: Uint8Array): string[] {
+  return Array.from({ length: Math.ceil(bytes.byteLength / PIECE_BYTES) }, (_, index) =>
+    hashOf(bytes.subarray(index * PIECE_BYTES, (index + 1) * PIECE_BYTES)),
+  );
+}
+
+/** What a cache knows a shard by whose pieces are listed. */
+export function shardKey(bytes: Uint8Array): string {
+  return `pieces-${hashOf(toBytes(hashPieces(bytes).join()))}`;
 }
 
 function cutTensors(byteLength: number, shardIndex: number) {

@@ -1,8 +1,8 @@
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from '@playwright/test';
-import type { FaultServer } from '../fault-server.ts';
-import { hashOf, type RandomModelFolder } from '../model-folder.ts';
+import { startFaultServer, type FaultServer } from '../fault-server.ts';
+import { createRandomModelFolder, shardKey, type RandomModelFolder } from '../model-folder.ts';
 import { expect, listShards, load, openPage, shardBytesServed, test } from './fixtures.ts';
 import { launchKillableBrowser } from './killable-browser.ts';
 
@@ -32,7 +32,7 @@ test.describe('a complete model', () => {
       }) => {
         const page = await openTab();
         await load(page, { url: server.url, cache });
-        await damageShard(page, cache, hashOf(folder.files.get(FIRST) as Uint8Array), damage);
+        await damageShard(page, cache, shardKey(folder.files.get(FIRST) as Uint8Array), damage);
         server.clear();
         const result = await load(page, { url: server.url, cache });
         expect(result.error).toBeUndefined();
@@ -52,27 +52,57 @@ test.describe('a complete model', () => {
     const page = await openTab();
     const request = { url: server.url, cache: 'indexeddb' } as const;
     await load(page, request);
-    await damageShard(page, 'indexeddb', hashOf(folder.files.get(FIRST) as Uint8Array), 'flipped');
+    await damageShard(page, 'indexeddb', shardKey(folder.files.get(FIRST) as Uint8Array), 'flipped');
     server.planFaults = () => ({ kind: 'status', status: 503 });
     expect((await load(page, request)).error).toMatchObject({ code: 'http-status' });
     server.planFaults = () => undefined;
     expect((await load(page, request)).tensorHashes).toEqual(Object.fromEntries(folder.tensorHashes));
   });
 
-  test('fetches only what differs when it is refreshed', async ({ folder, server, openTab }) => {
+  test('is noticed to have changed at its source, and only what differs is fetched', async ({
+    folder,
+    server,
+    openTab,
+  }) => {
     const page = await openTab();
-    await load(page, { url: server.url, cache: 'indexeddb' });
-    const changed = (folder.files.get(FIRST) as Uint8Array).slice();
-    changed[5] = (changed[5] as number) ^ 255;
-    server.files.set(FIRST, changed);
-    const manifest = new TextDecoder().decode(folder.files.get('tensor-cache.json'));
-    const oldHash = hashOf(folder.files.get(FIRST) as Uint8Array);
-    server.files.set('tensor-cache.json', Buffer.from(manifest.replace(oldHash, hashOf(changed))));
+    const request = { url: server.url, cache: 'indexeddb' } as const;
+    await load(page, request);
     server.clear();
-    const result = await load(page, { url: server.url, cache: 'indexeddb', refresh: true });
-    expect(result.error).toBeUndefined();
-    expect(result.tensorHashes?.['shard0.a']).not.toBe(folder.tensorHashes.get('shard0.a'));
-    expect(shardBytesServed(server, folder)).toBe(changed.byteLength);
+    // The manifest alone is asked for, by its tag: nothing is sent.
+    expect((await load(page, { ...request, refresh: 'auto' })).error).toBeUndefined();
+    expect(server.requests.map(({ path, status, sentBytes }) => ({ path, status, sentBytes }))).toEqual([
+      { path: 'tensor-cache.json', status: 304, sentBytes: 0 },
+    ]);
+
+    const revision = createRandomModelFolder([9 * MIB + 10, 100, 4 * MIB, 5 * MIB + 2, MIB], 1);
+    for (const [path, bytes] of revision.files) server.files.set(path, bytes);
+    server.files.set(FIRST, revision.files.get(FIRST) as Uint8Array);
+    server.clear();
+    const result = await load(page, { ...request, refresh: 'auto' });
+    expect(result.tensorHashes).toEqual(Object.fromEntries(revision.tensorHashes));
+    expect(shardBytesServed(server, revision)).toBe(MIB);
+    expect(folder.shardPaths).toHaveLength(revision.shardPaths.length - 1);
+
+    // A source that is away, broken or another's sign-in page is no new revision.
+    for (const fault of [
+      { kind: 'html' },
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 404 },
+      { kind: 'stall', afterBytes: 0 },
+      { kind: 'truncate', byteLength: 40 },
+    ] as const) {
+      server.planFaults = () => fault;
+      const { tensorHashes } = await load(page, { ...request, refresh: 'auto', isHashed: true });
+      expect(tensorHashes).toEqual(Object.fromEntries(revision.tensorHashes));
+    }
+    await server.close();
+    const offline = await load(page, { ...request, refresh: 'auto' });
+    expect(offline.tensorHashes).toEqual(Object.fromEntries(revision.tensorHashes));
+  });
+
+  test('asks for no file that its folder does not list', async ({ server, openTab }) => {
+    await load(await openTab(), { url: server.url, cache: 'indexeddb' });
+    expect(server.requests.filter(({ status }) => status === 404)).toEqual([]);
   });
 
   for (const damage of ['flipped', 'deleted'] as const) {
@@ -158,7 +188,10 @@ test.describe('a download that is interrupted', () => {
     });
   }
 
-  test('starts anew when the part that was kept is wrong', async ({ folder, server, openTab }) => {
+  test('starts anew when the part that was kept is wrong', async ({ openTab }) => {
+    // Without a list of pieces only the shard's end tells.
+    const folder = createRandomModelFolder([9 * MIB + 10, 100], 3, { isPlain: true });
+    const server = await startFaultServer(folder.files);
     const stall = (start: number) => ({ kind: 'stall', afterBytes: start === 0 ? 6 * MIB : 0 }) as const;
     server.planFaults = ({ path, start }) =>
       path === FIRST ? [stall(start), { kind: 'flip', offset: 100 }] : undefined;
@@ -174,6 +207,7 @@ test.describe('a download that is interrupted', () => {
     expect(result.tensorHashes).toEqual(Object.fromEntries(folder.tensorHashes));
     const starts = server.requests.filter(({ path }) => path === FIRST).map(({ start }) => start);
     expect(starts).toEqual([4 * MIB, 0]);
+    await server.close();
   });
 
   for (const cache of ['indexeddb', 'opfs'] as const) {
@@ -305,7 +339,7 @@ async function damageShard(
   damage: Damage,
 ): Promise<void> {
   await page.evaluate(
-    async ([kind, shardKey, how]) => {
+    async ([kind, name, how]) => {
       const damaged = async (blob: Blob): Promise<Blob> => {
         if (how === 'shortened') return blob.slice(0, blob.size - 7);
         const bytes = new Uint8Array(await blob.arrayBuffer());
@@ -316,15 +350,15 @@ async function damageShard(
         const { store } = window.storageTest.createCache(kind) as NonNullable<
           ReturnType<typeof window.storageTest.createCache>
         >;
-        const blob = (await store.get<Blob>(`shard/${shardKey}`)) as Blob;
-        if (how === 'deleted') await store.delete([`shard/${shardKey}`]);
-        else await store.set([[`shard/${shardKey}`, await damaged(blob)]]);
+        const blob = (await store.get<Blob>(`shard/${name}`)) as Blob;
+        if (how === 'deleted') await store.delete([`shard/${name}`]);
+        else await store.set([[`shard/${name}`, await damaged(blob)]]);
         return;
       }
       const root = await navigator.storage.getDirectory();
       const directory = await root.getDirectoryHandle('test-opfs');
-      if (how === 'deleted') return directory.removeEntry(shardKey);
-      const handle = await directory.getFileHandle(shardKey);
+      if (how === 'deleted') return directory.removeEntry(name);
+      const handle = await directory.getFileHandle(name);
       const blob = await damaged(await handle.getFile());
       const writable = await handle.createWritable();
       await writable.write(blob);

@@ -1,5 +1,7 @@
 import type { FitReport } from '../../src/engine/fit-report.ts';
+import { openShardCache } from '../../src/engine/model-source.ts';
 import { openBrowserEngine } from '../../src/engine/open-browser-engine.ts';
+import { readRaw, type RawRead } from './read-raw.ts';
 
 /** What the page asks its worker to load. */
 export interface EngineLoadRequest {
@@ -18,6 +20,8 @@ export interface EngineLoadResult {
   readonly storedBytes: number;
   readonly gpuBytes: number;
   readonly plan: FitReport | undefined;
+  /** The kept shards, read and thrown away. */
+  readonly raw: RawRead | undefined;
   readonly adapter: string;
   readonly tokenIds: readonly number[];
   readonly decodeTokensPerSecond: number;
@@ -50,7 +54,10 @@ async function run(request: EngineLoadRequest): Promise<EngineLoadResult> {
   }
   const decodeMs = performance.now() - firstAt;
   await engine.unload();
+  const store = openShardCache({ model: url, cache });
+  const raw = store && (await readRaw(store));
   return {
+    raw,
     loadMs: loadedAt - startedAt,
     streamMs: compiledAt - streamedAt,
     compileMs: loadedAt - compiledAt,

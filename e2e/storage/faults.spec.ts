@@ -1,4 +1,5 @@
-import type { Fault, ServedRequest } from '../fault-server.ts';
+import { startFaultServer, type Fault, type ServedRequest } from '../fault-server.ts';
+import { createRandomModelFolder } from '../model-folder.ts';
 import { expect, listShards, load, shardBytesServed, test } from './fixtures.ts';
 
 const MIB = 1024 * 1024;
@@ -23,7 +24,8 @@ test.describe('a load into an empty cache', () => {
     ['429 with Retry-After', [{ kind: 'status', status: 429, retryAfter: '1' }], 0],
     ['a stalled answer', [{ kind: 'stall', afterBytes: 5 * MIB }], UNREAD_BYTES],
     ['silence from the start', [{ kind: 'stall', afterBytes: 0 }], 0],
-    ['a flipped bit', [{ kind: 'flip', offset: 7 * MIB }], 9 * MIB + 10],
+    // The piece that it is in, and what was on its way behind it.
+    ['a flipped bit', [{ kind: 'flip', offset: 7 * MIB }], 5 * MIB + 10],
     [
       'a Content-Length that is too large',
       [{ kind: 'content-length', byteLength: 9 * MIB + 999 }],
@@ -76,6 +78,17 @@ test.describe('a load into an empty cache', () => {
     }
     const surplusBytes = shardBytesServed(server, folder) - folder.byteLength;
     expect(surplusBytes).toBeLessThan(0.25 * folder.byteLength);
+  });
+
+  test('survives a flipped bit of a folder that lists no pieces', async ({ openTab }) => {
+    const plain = createRandomModelFolder([9 * MIB + 10, 100], 3, { isPlain: true });
+    const server = await startFaultServer(plain.files);
+    server.planFaults = inTurn([{ kind: 'flip', offset: 7 * MIB }]);
+    const result = await load(await openTab(), { url: server.url, cache: 'indexeddb' });
+    await server.close();
+    expect(result.tensorHashes).toEqual(Object.fromEntries(plain.tensorHashes));
+    // Only its end tells, so that all of it is fetched once more.
+    expect(shardBytesServed(server, plain)).toBe(plain.byteLength + 9 * MIB + 10);
   });
 
   test('survives a redirect that expires', async ({ folder, server, openTab }) => {

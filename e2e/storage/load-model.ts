@@ -12,7 +12,8 @@ export interface LoadRequest {
   readonly url: string;
   readonly cache: 'indexeddb' | 'opfs' | 'none';
   readonly stallTimeoutMs?: number;
-  readonly refresh?: boolean;
+  /** `auto` leaves it out; false unless told. */
+  readonly refresh?: boolean | 'auto';
   /** False only counts the bytes, for models that are too large to put together. */
   readonly isHashed?: boolean;
 }
@@ -58,7 +59,7 @@ export async function loadFrom(
   try {
     const model = await openModel(source, {
       cache: createCache(request.cache),
-      refresh: request.refresh ?? false,
+      refresh: request.refresh === 'auto' ? undefined : (request.refresh ?? false),
     });
     JSON.parse(await model.readText('config.json'));
     await model.streamTensors({

@@ -18,6 +18,7 @@ import { assert } from '../base/assert.ts';
 import { AutoglmError } from '../base/errors.ts';
 import { product } from '../base/maths.ts';
 import type { StoredArray } from '../model/quantization.ts';
+import { PIECE_BYTES } from '../storage/pieces.ts';
 import { planShards, type PlannedShard } from './shard-plan.ts';
 
 /** What `tensor-cache.json` says about the weights as a whole. */
@@ -33,6 +34,10 @@ interface OpenShard {
   readonly file: FileHandle;
   readonly sha256: Hash;
   readonly md5: Hash;
+  /** Of the piece that is being written. */
+  piece: Hash;
+  /** sha256 of the pieces that are whole. */
+  readonly pieces: string[];
   written: number;
 }
 
@@ -47,6 +52,8 @@ export class ModelFolderWriter {
   readonly #folder: string;
   readonly #shards: readonly PlannedShard[];
   readonly #records: unknown[] = [];
+  /** sha256 of the texts beside the weights, by name. */
+  readonly #files = new Map<string, string>();
   #open: OpenShard | undefined;
   #arrayIndex = 0;
   #arrayWritten = 0;
@@ -101,12 +108,17 @@ export class ModelFolderWriter {
 
   /** Copies the bytes of a file, but not its mode: the source may be read-only. */
   async copy(path: string): Promise<void> {
-    await withDiskError(writeFile(join(this.#folder, basename(path)), await readFile(path)));
+    await this.#writeFile(basename(path), await readFile(path));
   }
 
   /** Writes a small text file. */
   async writeText(name: string, text: string): Promise<void> {
-    await withDiskError(writeFile(join(this.#folder, name), text));
+    await this.#writeFile(name, Buffer.from(text));
+  }
+
+  async #writeFile(name: string, bytes: Uint8Array): Promise<void> {
+    this.#files.set(name, createHash('sha256').update(bytes).digest('hex'));
+    await withDiskError(writeFile(join(this.#folder, name), bytes));
   }
 
   /** Writes the manifest and gives the folder its name. */
@@ -119,6 +131,8 @@ export class ModelFolderWriter {
         ParamBytes: this.byteLength,
         BitsPerParam: (this.byteLength * 8) / parameterCount,
         ...rest,
+        // A reader need not ask for what is not there, and sees by this file alone that another has changed.
+        files: Object.fromEntries(this.#files),
       },
       records: this.#records,
     };
@@ -141,7 +155,8 @@ export class ModelFolderWriter {
     const plan = this.#shards[this.#records.length];
     assert(plan !== undefined, 'no bytes follow the last planned array');
     const file = await withDiskError(open(join(this.#folder, plan.dataPath), 'w'));
-    this.#open = { plan, file, sha256: createHash('sha256'), md5: createHash('md5'), written: 0 };
+    const [sha256, md5, piece] = [createHash('sha256'), createHash('md5'), createHash('sha256')];
+    this.#open = { plan, file, sha256, md5, piece, pieces: [], written: 0 };
     return this.#open;
   }
 
@@ -150,6 +165,7 @@ export class ModelFolderWriter {
     const writing = shard.file.writeFile(bytes);
     shard.sha256.update(bytes);
     shard.md5.update(bytes);
+    hashPieces(shard, bytes);
     await withDiskError(writing);
     shard.written += bytes.byteLength;
   }
@@ -165,7 +181,19 @@ export class ModelFolderWriter {
   }
 }
 
-function toRecord({ plan, sha256, md5 }: OpenShard): unknown {
+function hashPieces(shard: OpenShard, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.byteLength;) {
+    const end = Math.min(bytes.byteLength, done + PIECE_BYTES - ((shard.written + done) % PIECE_BYTES));
+    shard.piece.update(bytes.subarray(done, end));
+    done = end;
+    const position = shard.written + done;
+    if (position % PIECE_BYTES !== 0 && position !== shard.plan.byteLength) continue;
+    shard.pieces.push(shard.piece.digest('hex'));
+    shard.piece = createHash('sha256');
+  }
+}
+
+function toRecord({ plan, sha256, md5, pieces }: OpenShard): unknown {
   return {
     dataPath: plan.dataPath,
     format: 'raw-shard',
@@ -173,6 +201,9 @@ function toRecord({ plan, sha256, md5 }: OpenShard): unknown {
     // MLC's own loaders know md5sum alone.
     md5sum: md5.digest('hex'),
     sha256: sha256.digest('hex'),
+    // So that a page judges each piece when it comes.
+    pieceBytes: PIECE_BYTES,
+    pieceSha256: pieces,
     records: plan.arrays.map(({ name, shape, dtype, byteLength, byteOffset }) => {
       assert(product(shape) > 0, `"${name}" is not empty`);
       return { name, shape, dtype, format: 'raw', nbytes: byteLength, byteOffset };

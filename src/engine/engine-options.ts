@@ -59,7 +59,10 @@ export interface EngineOptions {
   readonly speculation?: 'auto' | 'on' | 'off' | undefined;
   /** Bytes that the model may take on the GPU; default: as much as there is. */
   readonly memoryBudget?: number | undefined;
-  /** True asks the network whether a model that is kept has changed; the model loads from the cache if it has not. */
+  /**
+   * Whether the network is asked if a model that is kept has changed. Left out: for its manifest alone, where there is
+   * a network; what differs is fetched then. True asks for all but the weights, false for nothing.
+   */
   readonly refresh?: boolean | undefined;
   /** Address of the script that structured output needs, fetched with the first such request; default: the package's. */
   readonly grammarLibraryUrl?: string | undefined;

@@ -1,5 +1,6 @@
 import { AutoglmError } from '../base/errors.ts';
 import type { HelperHealth, HelperModelFacts, ModelOfferAnswer } from '../protocol/helper-http.ts';
+import { contentKey } from '../storage/shard-key.ts';
 import { MODEL_TEXT_PATHS } from '../storage/cached-texts.ts';
 import { readCheckedPieces } from '../storage/cached-pieces.ts';
 import type { ShardEntry } from '../storage/manifest.ts';
@@ -65,8 +66,9 @@ async function readShard(
   shard: ShardEntry,
   signal: AbortSignal | undefined,
 ): Promise<Blob> {
-  const { dataPath, byteLength, sha256 } = shard;
-  const cached = sha256 === undefined ? undefined : await cache?.get(sha256);
+  const { dataPath, byteLength } = shard;
+  const key = await contentKey(shard);
+  const cached = key === undefined ? undefined : await cache?.get(key);
   const parts: Blob[] = [];
   if (cached === undefined) {
     const stream = await source.openFile(dataPath, { byteLength, signal });

@@ -33,7 +33,7 @@ export function createHttpSource(address: string, options: HttpSourceOptions = {
     readWholeText(
       toFileUrl(baseUrl, path),
       settings,
-      new RetryBudget(policy, readOptions.signal),
+      new RetryBudget(readOptions.isOptional ? { ...policy, maxFailures: 1 } : policy, readOptions.signal),
       readOptions,
     );
   return {

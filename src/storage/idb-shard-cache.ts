@@ -110,7 +110,9 @@ class IdbPartialShard implements PartialShard {
   }
 
   async openReader(): Promise<ShardReader> {
-    return createBlobReader(new Blob(await this.#readParts()));
+    // What a failed write could not put away waits again.
+    await this.#flushing.catch(() => {});
+    return createBlobReader(new Blob([...(await this.#readParts()), ...this.#waiting]));
   }
 
   async commit(): Promise<void> {

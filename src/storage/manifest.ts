@@ -1,5 +1,6 @@
 import { AutoglmError } from '../base/errors.ts';
 import { product } from '../base/maths.ts';
+import { PIECE_BYTES } from './pieces.ts';
 
 /** Element types that a model folder may hold. */
 export type TensorDtype = 'uint32' | 'float16' | 'float32';
@@ -27,6 +28,11 @@ export interface ShardEntry {
   readonly byteLength: number;
   /** Lower-case hex sha256 of the whole file; absent in folders that MLC's own tools wrote. */
   readonly sha256: string | undefined;
+  /**
+   * sha256 of each `PIECE_BYTES` piece, where the folder lists them: a piece is then judged when it comes, and by
+   * the platform's own hash off the thread, which wants all bytes at once.
+   */
+  readonly pieceDigests?: readonly string[] | undefined;
   /** Tensors of the shard by rising offset. */
   readonly tensors: readonly TensorEntry[];
 }
@@ -37,6 +43,8 @@ export interface Manifest {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   /** `metadata.quantization` (ours) where present, such as `q4f16_1`. */
   readonly quantization: string | undefined;
+  /** Names of the folder's other files, where it lists them: what is not among them need not be asked for. */
+  readonly files: ReadonlySet<string> | undefined;
   /** Sum of all shards' bytes. */
   readonly byteLength: number;
 }
@@ -55,6 +63,8 @@ interface RawShard {
   format: string;
   nbytes: number;
   sha256?: string;
+  pieceBytes?: number;
+  pieceSha256?: string[];
   records: RawRecord[];
 }
 
@@ -73,11 +83,12 @@ export function parseManifest(text: string): Manifest {
     tensors.set(tensor.name, tensor);
   }
   const metadata = isObject(raw['metadata']) ? raw['metadata'] : {};
-  const quantization = metadata['quantization'];
+  const { quantization, files } = metadata;
   return {
     shards,
     tensors,
     quantization: typeof quantization === 'string' ? quantization : undefined,
+    files: isObject(files) ? new Set(Object.keys(files)) : undefined,
     byteLength: shards.reduce((total, shard) => total + shard.byteLength, 0),
   };
 }
@@ -87,14 +98,28 @@ function parseShard(raw: RawShard, shardIndex: number): ShardEntry {
     throw invalid(`record ${shardIndex} is not a shard`);
   }
   if (!/^[\w.-]+$/.test(raw.dataPath)) throw invalid(`shard path "${raw.dataPath}" is not a plain file name`);
-  if (raw.sha256 !== undefined && !/^[0-9a-f]{64}$/.test(raw.sha256)) {
+  if (raw.sha256 !== undefined && !SHA256.test(raw.sha256)) {
     throw invalid(`shard "${raw.dataPath}" has a malformed sha256`);
   }
   const tensors = raw.records
     .map((record) => parseTensor(record, raw, shardIndex))
     .toSorted((a, b) => a.byteOffset - b.byteOffset);
-  return { dataPath: raw.dataPath, byteLength: raw.nbytes, sha256: raw.sha256, tensors };
+  const { dataPath, nbytes: byteLength, sha256 } = raw;
+  return { dataPath, byteLength, sha256, pieceDigests: parsePieces(raw), tensors };
 }
+
+/** Digests of pieces of another size than ours are of no use. */
+function parsePieces({ dataPath, nbytes, pieceBytes, pieceSha256 }: RawShard): string[] | undefined {
+  if (pieceSha256 === undefined || pieceBytes !== PIECE_BYTES) return undefined;
+  const isWhole =
+    Array.isArray(pieceSha256) &&
+    pieceSha256.length === Math.ceil(nbytes / PIECE_BYTES) &&
+    pieceSha256.every((digest) => SHA256.test(digest));
+  if (!isWhole) throw invalid(`shard "${dataPath}" has a malformed list of sha256 of its pieces`);
+  return pieceSha256;
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
 
 function parseTensor(raw: RawRecord, shard: RawShard, shardIndex: number): TensorEntry {
   const { name, shape, dtype, nbytes: byteLength, byteOffset } = raw;

@@ -1,13 +1,13 @@
-import { bytesToHex } from '@noble/hashes/utils.js';
 import { AutoglmError } from '../base/errors.ts';
 import { createCachedTexts, MODEL_TEXT_PATHS, type TextReader } from './cached-texts.ts';
 import { streamCached } from './cached-stream.ts';
 import { ProgressMeter, type OnStorageProgress } from './load-progress.ts';
 import { parseManifest, type Manifest, type ShardEntry } from './manifest.ts';
 import { ModelCatalog, type ModelRecord } from './model-catalog.ts';
-import { createSha256, type CreateSha256 } from './sha256.ts';
+import { createSha256, digestPiece, type CreateSha256 } from './sha256.ts';
 import type { ShardCache } from './shard-cache.ts';
 import { quotaExceeded, type KeyedShard } from './shard-fetcher.ts';
+import { contentKey } from './shard-key.ts';
 import type { ReadOptions, ShardSource } from './shard-source.ts';
 import { probeQuota } from './storage-quota.ts';
 import type { OnTensorBytes } from './tensor-splitter.ts';
@@ -18,8 +18,9 @@ export interface OpenModelOptions extends ReadOptions {
   /** Keeps the model, so that the next load needs no network. Absent: nothing is kept. */
   readonly cache?: ShardCache | undefined;
   /**
-   * True asks the source for the manifest and the json files even when the cache holds the whole model; only
-   * shards that differ are fetched then. False.
+   * Whether a model that the cache holds whole is asked for at its source. Left out: for its manifest, once, where
+   * there is a network; if that has changed, for the json files and the shards that differ. True asks for the json
+   * files in any case; false never asks.
    */
   readonly refresh?: boolean | undefined;
   /** False skips the hashes of a source that is trusted, such as a local disk; true. Ignored with a cache. */
@@ -58,6 +59,8 @@ export interface ModelFiles extends TextReader {
 
 /** Names of the manifest, ours and the one that older MLC folders use. */
 const MANIFEST_PATHS = ['tensor-cache.json', 'ndarray-cache.json'] as const;
+/** A slow network must not hold up what could start at once. */
+const REVALIDATION_TIMEOUT_MS = 3000;
 /** Smaller downloads are not worth asking beforehand whether they fit. */
 const PROBE_BYTES = 64 * 1024 * 1024;
 
@@ -78,8 +81,7 @@ async function openUncached(source: ShardSource, options: OpenModelOptions): Pro
   return {
     label: source.label,
     manifest,
-    readText: (path, readOptions) => source.readText(path, readOptions),
-    readOptionalText: (path, readOptions) => source.readOptionalText(path, readOptions),
+    ...onlyListed(source, manifest),
     streamTensors: ({ signal, onProgress, onTensorBytes }) =>
       streamUncached(source, manifest.shards, {
         signal,
@@ -103,8 +105,12 @@ async function openCached(
   const catalog = new ModelCatalog(cache.store);
   const record = await catalog.get(source.id);
   let isTrusted = record?.isComplete === true && source.isRemote && options.refresh !== true;
-  const texts = createCachedTexts(source, catalog, () => isTrusted);
-  const manifest = parseManifest(await readManifest(texts, source.label, options));
+  if (isTrusted && options.refresh === undefined) {
+    isTrusted = !(await hasChanged(source, catalog, options));
+  }
+  const cachedTexts = createCachedTexts(source, catalog, () => isTrusted);
+  const manifest = parseManifest(await readManifest(cachedTexts, source.label, options));
+  const texts = onlyListed(cachedTexts, manifest);
   const shards = await keyShards(source, manifest.shards);
   const load = async (
     { signal, onProgress }: DownloadModelOptions,
@@ -140,6 +146,57 @@ async function readManifest(reader: TextReader, label: string, { signal }: ReadO
   });
 }
 
+/** Asks for no file that the folder says it has not: a server's log and the page's console stay clean. */
+function onlyListed(
+  { readText, readOptionalText }: TextReader,
+  { files }: Pick<Manifest, 'files'>,
+): TextReader {
+  if (files === undefined) return { readText, readOptionalText };
+  return {
+    readText,
+    readOptionalText: async (path, options) =>
+      files.has(path) || isManifest(path) ? readOptionalText(path, options) : undefined,
+  };
+}
+
+function isManifest(path: string): boolean {
+  return MANIFEST_PATHS.some((name) => name === path);
+}
+
+/** Whether the source has another manifest than the cache; false where it cannot be asked now. */
+async function hasChanged(
+  source: ShardSource,
+  catalog: ModelCatalog,
+  { signal }: ReadOptions,
+): Promise<boolean> {
+  if (globalThis.navigator?.onLine === false) return false;
+  const patience = AbortSignal.timeout(REVALIDATION_TIMEOUT_MS);
+  for (const path of MANIFEST_PATHS) {
+    const kept = await catalog.getText(source.id, path);
+    if (kept?.text === undefined) continue;
+    try {
+      const both = signal ? AbortSignal.any([signal, patience]) : patience;
+      // The browser asks with the ETag or the date that its own cache has, so that mostly no body comes.
+      const text = await source.readOptionalText(path, { signal: both, isOptional: true });
+      return text !== undefined && text !== kept.text && isManifestText(text);
+    } catch {
+      signal?.throwIfAborted();
+      return false;
+    }
+  }
+  return false;
+}
+
+/** What a captive portal or a broken server sends is no new revision. */
+function isManifestText(text: string): boolean {
+  try {
+    parseManifest(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Fails before the download instead of hours into it. */
 async function checkRoom(cache: ShardCache, shards: readonly KeyedShard[]): Promise<void> {
   const kept = await Promise.all(shards.map(({ key }) => cache.keptBytes(key)));
@@ -151,14 +208,17 @@ async function checkRoom(cache: ShardCache, shards: readonly KeyedShard[]): Prom
 
 async function keyShards(source: ShardSource, shards: readonly ShardEntry[]): Promise<KeyedShard[]> {
   return Promise.all(
-    shards.map(async (shard) => ({ shard, key: shard.sha256 ?? (await keyByAddress(source, shard)) })),
+    shards.map(async (shard) => ({
+      shard,
+      key: (await contentKey(shard)) ?? (await keyByAddress(source, shard)),
+    })),
   );
 }
 
 /** Folders that MLC's own tools wrote list no sha256: such shards are known by where they came from. */
 async function keyByAddress(source: ShardSource, { dataPath, byteLength }: ShardEntry): Promise<string> {
   const address = new TextEncoder().encode(`${source.id}\n${dataPath}\n${byteLength}`);
-  return `unhashed-${bytesToHex(new Uint8Array(await crypto.subtle.digest('SHA-256', address)))}`;
+  return `unhashed-${await digestPiece(address)}`;
 }
 
 function toRecord(source: ShardSource, shards: readonly KeyedShard[], isComplete: boolean): ModelRecord {

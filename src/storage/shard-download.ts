@@ -32,17 +32,22 @@ export async function downloadShard(
     } catch (error) {
       // Also a file that changed, or kept bytes that went bad: both show as a wrong hash.
       if (!isAutoglmError(error, 'shard-corrupt')) throw error;
-      await partial.discard();
-      options.onLoadedBytes(0);
+      // Pieces that were judged one by one are right.
+      if (!shard.pieceDigests) await discard(partial, options);
       await fetchRest(source, shard, partial, options);
     }
     await partial.commit();
   } catch (error) {
-    if (isAutoglmError(error, 'shard-corrupt')) await partial.discard();
+    if (isAutoglmError(error, 'shard-corrupt') && !shard.pieceDigests) await partial.discard();
     // Best effort: the error that ended the download is the one to report.
     else await partial.close().catch(() => {});
     throw error;
   }
+}
+
+async function discard(partial: PartialShard, { onLoadedBytes }: DownloadOptions): Promise<void> {
+  await partial.discard();
+  onLoadedBytes(0);
 }
 
 async function fetchRest(
@@ -62,13 +67,11 @@ async function fetchRest(
     const stream = await source.openFile(dataPath, { offset: partial.byteLength, byteLength, signal });
     for await (const piece of toPieces(stream)) {
       signal?.throwIfAborted();
-      const digest = digestPiece(piece);
-      check.update(piece);
-      await partial.append(piece, await digest);
+      await partial.append(piece, await check.judge(piece));
       onLoadedBytes(partial.byteLength);
     }
   }
-  check.finish(source.label);
+  await check.finish(source.label);
 }
 
 /** Feeds the kept bytes to the hash again; false when they are not what was written. */
@@ -82,6 +85,8 @@ async function recheckKept(
     partial.byteLength === shard.byteLength ||
     (partial.byteLength < shard.byteLength && partial.byteLength % PIECE_BYTES === 0);
   if (!isPlausible) return false;
+  const { pieceDigests } = shard;
+  if (pieceDigests && partial.pieceDigests.some((kept, index) => kept !== pieceDigests[index])) return false;
   const reader = await partial.openReader();
   try {
     for (const expected of partial.pieceDigests) {

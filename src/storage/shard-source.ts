@@ -1,6 +1,8 @@
 /** Options of one read from a `ShardSource`. */
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
+  /** True tries once: for what can be done without. */
+  readonly isOptional?: boolean | undefined;
 }
 
 /** Which part of a file to open. */

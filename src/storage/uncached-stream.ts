@@ -62,7 +62,7 @@ async function streamShard(
       deliveredBytes += piece.byteLength;
       meter.add(piece.byteLength);
     }
-    check.finish(label);
+    await check.finish(label);
   } catch (error) {
     meter.add(-deliveredBytes);
     throw error;
