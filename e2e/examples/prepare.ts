@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import ts from 'typescript';
 import { packTarball } from '../../.ci/check-package.mjs';
 import { ROOT } from '../../.ci/install.mjs';
 import { serveFolder } from '../static-server.ts';
@@ -20,6 +21,7 @@ export default async function prepare(): Promise<() => Promise<void>> {
   // Another port is another origin, as a CDN is.
   const cdn = await serveFolder(join(project, 'node_modules/autoglm-web'));
   writeFileSync(join(project, 'cdn.html'), toCdnPage(cdn.url));
+  writeFileSync(join(project, 'scripted-engine.js'), toScriptedEngine());
   process.env['AUTOGLM_EXAMPLES_URL'] = pages.url;
   return async () => {
     await Promise.all([pages.close(), cdn.close()]);
@@ -32,6 +34,14 @@ function toCdnPage(cdn: string): string {
   return `<!doctype html><html lang="en"><title>CDN</title><link rel="icon" href="data:," />
     <script type="module" src="${cdn}/dist/cdn/autoglm.js"></script>
     <autoglm-chat model="${cdn}/public/models/autoglm-tiny-q4f16_1" loading="eager"></autoglm-chat></html>`;
+}
+
+/** What answers where the real model has nothing more to show; its only imports are types. */
+function toScriptedEngine(): string {
+  const source = readFileSync(join(ROOT, 'src/element/scripted-engine.test-support.ts'), 'utf8');
+  return ts.transpileModule(source, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ES2022 },
+  }).outputText;
 }
 
 async function install(project: string): Promise<void> {
