@@ -236,17 +236,31 @@ export const programs = {
     return { before, after: await webllm.hasModelInCache(modelId) };
   },
 
+  /** As web-llm's example: a stateful processor, on its own and under a chat. */
   async logitProcessor(modelId: string) {
+    const chosen: number[] = [];
+    let resets = 0;
     const processor: webllm.LogitProcessor = {
-      processLogits: (logits) => logits.fill(-100).fill(100, 5, 6),
-      processSampledToken: () => {},
-      resetState: () => {},
+      processLogits: (logits) => logits.fill(-100).fill(100, 5 + chosen.length, 6 + chosen.length),
+      processSampledToken: (token) => void chosen.push(token),
+      resetState: () => {
+        resets++;
+        chosen.length = 0;
+      },
     };
     const registry = new Map([[modelId, processor]]);
-    return webllm
-      .CreateMLCEngine(modelId, { logitProcessorRegistry: registry })
-      .then((engine) => engine.forwardTokensAndSample([1, 2], true))
-      .catch((error: unknown) => String(error));
+    const engine = await webllm.CreateMLCEngine(modelId, { logitProcessorRegistry: registry });
+    const first = await engine.forwardTokensAndSample([1, 2], true);
+    const second = await engine.forwardTokensAndSample([first], false);
+    await engine.resetChat();
+    const reply = await engine.chat.completions.create({
+      messages: OPEN_SETTINGS,
+      max_tokens: 3,
+      temperature: 1,
+      ignore_eos: true,
+    });
+    await engine.unload();
+    return { first, second, resets, chosen: [...chosen], tokens: reply.usage?.completion_tokens };
   },
 
   async modelOfWebLlm(modelId: string) {

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test, type Page } from '@playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
+import { createServer, type Plugin, type ViteDevServer } from 'vite';
+import { readExamples } from '../../src/engine/readme-examples.test-support.ts';
 import type { programs } from './programs.ts';
 
 const MODEL = 'autoglm-tiny-q4f16_1';
@@ -12,6 +13,8 @@ const ROOT = resolve(import.meta.dirname, '../..');
 let server: ViteDevServer;
 let cacheDir: string;
 let page: Page;
+const examples = readExamples();
+let origin: string;
 
 test.describe.configure({ mode: 'serial' });
 
@@ -22,7 +25,19 @@ test.beforeAll(async ({ browser }) => {
     configFile: false,
     cacheDir,
     logLevel: 'error',
-    resolve: { alias: { 'web-llm': join(ROOT, 'src/engine/web-llm/index.ts') } },
+    plugins: [serveExamples()],
+    resolve: {
+      alias: {
+        'web-llm': join(ROOT, 'src/engine/web-llm/index.ts'),
+        ...Object.fromEntries(
+          ['web-llm', 'ai-sdk', 'prompt-api'].map((entry) => [
+            `autoglm-web/${entry}`,
+            join(ROOT, `src/engine/${entry}/index.ts`),
+          ]),
+        ),
+        'autoglm-web/engine': join(ROOT, 'src/engine/index.ts'),
+      },
+    },
     server: { port: 0, host: '127.0.0.1', hmr: false, watch: null },
     // Found while a test runs, they would reload its page.
     optimizeDeps: {
@@ -36,14 +51,26 @@ test.beforeAll(async ({ browser }) => {
         'eventsource-parser',
         'hash-wasm',
         'idb-keyval',
+        'ai',
+        'openai',
       ],
     },
   });
   await server.listen();
   page = await browser.newPage();
-  await page.goto(`${server.resolvedUrls?.local[0]}e2e/interfaces/page.html`);
+  origin = server.resolvedUrls?.local[0] as string;
+  await page.goto(`${origin}e2e/interfaces/page.html`);
   await page.waitForFunction(() => 'interfaces' in window);
 });
+
+/** The examples of the interfaces' pages as modules of the server. */
+function serveExamples(): Plugin {
+  return {
+    name: 'examples',
+    resolveId: (id) => (id.startsWith('/examples/') ? id : undefined),
+    load: (id) => examples.find(({ name }) => id === `/examples/${name}.js`)?.code,
+  };
+}
 
 test.afterAll(async () => {
   await page?.close();
@@ -100,6 +127,14 @@ test('multi-round chat', async () => {
   expect(content).not.toBe('');
 });
 
+let saved: { tokens: number; text: string };
+
+test('a conversation is saved', async () => {
+  saved = (await page.evaluate((id) => window.interfaces.saveSession(id), MODEL)) as typeof saved;
+  expect(saved.tokens).toBeGreaterThan(20);
+  expect(saved.text).not.toBe('');
+});
+
 test('abort, and reload in the middle of a load', async () => {
   const { finish, count } = (await withEngine('abort')) as { finish: string; count: number };
   expect(finish).toBe('abort');
@@ -109,6 +144,17 @@ test('abort, and reload in the middle of a load', async () => {
   expect(first).toMatch(/abort/i);
   expect(tokens).toBe(2);
   expect(after).toContain('No model is loaded');
+});
+
+test('a conversation goes on after a reload of the page as if there had been none', async () => {
+  await page.reload();
+  await page.waitForFunction(() => 'interfaces' in window);
+  const restored = await page.evaluate((id) => window.interfaces.restoreSession(id), MODEL);
+  const { text, cached, metrics } = restored as { text: string; cached: number; metrics: number[] };
+  expect(text).toBe(saved.text);
+  expect(cached).toBeGreaterThanOrEqual(saved.tokens);
+  // Told by the worker to the page.
+  expect(metrics).toEqual([cached]);
 });
 
 test('vision', async () => {
@@ -121,6 +167,15 @@ test('function calling, streamed', async () => {
   const { name, arguments: values } = (await withEngine('functionCalling')) as Record<string, unknown>;
   expect(name).toBe('f');
   expect(['x', 'y']).toContain((values as { a: string }).a);
+});
+
+test('the examples of the documentation', async () => {
+  await page.evaluate((id) => window.interfaces.holdEngine(id), MODEL);
+  for (const { name } of examples.filter(({ runs }) => runs)) {
+    const lines = (await page.evaluate((one) => window.interfaces.example(one), name)) as string[];
+    expect([name, lines.length > 0, lines.join('')]).toEqual([name, true, expect.stringMatching(/\S/)]);
+  }
+  await page.evaluate(() => window.interfaces.letGo());
 });
 
 test('text completion', async () => {
@@ -141,12 +196,64 @@ test('cache utilities', async () => {
   expect(await alone('cache')).toEqual({ before: true, after: false });
 });
 
-test('logit processor: refused in words, as logits stay on the GPU', async () => {
-  expect(await alone('logitProcessor')).toContain('takes no logit processor');
+test('logit processor: a stateful one chooses every token, in a chat and by itself', async () => {
+  expect(await alone('logitProcessor')).toEqual({
+    first: 5,
+    second: 6,
+    // One by resetChat, one as a new conversation begins.
+    resets: 2,
+    chosen: [5, 6, 7],
+    tokens: 3,
+  });
 });
+
+test('service worker: the handler holds the engine', async () => {
+  expect(await page.evaluate((id) => window.interfaces.serviceWorker(id), MODEL)).toBe(3);
+});
+
+const MLC_MODEL = 'Llama-3.2-1B-Instruct-q4f16_1-MLC';
 
 test('a model of web-llm runs on web-llm itself, whose failures come through', async () => {
   // No network here: its first file cannot be had.
-  expect(await alone('modelOfWebLlm', 'Llama-3.2-1B-Instruct-q4f16_1-MLC')).toMatch(/fetch|network|Cache/i);
+  expect(await alone('modelOfWebLlm', MLC_MODEL)).toMatch(/fetch|network|Cache/i);
   expect(await alone('modelOfWebLlm', 'no-such-model')).toContain('is not in the list of models');
+});
+
+/** A load by `backend="web-llm"` with web-llm's real engine. */
+function loadMlc(options: object, abortAfterMs?: number): Promise<{ outcome: string; ms: number }> {
+  const args = [options, abortAfterMs] as const;
+  return page.evaluate(
+    ([given, ms]) => window.interfaces.webLlmBackend(given as { model: string }, ms) as never,
+    args,
+  );
+}
+
+test('backend="web-llm" tells its failures by code: id, network of each file, abort, no adapter', async () => {
+  expect(await loadMlc({ model: 'no-such-model' })).toMatchObject({ outcome: 'model-unknown' });
+  expect(await loadMlc({ model: MLC_MODEL })).toMatchObject({ outcome: 'network' });
+  // With a configuration that can be had, its library fails: away, or no library at all.
+  const base = `${origin}mlc/`;
+  const record = { model_id: 'm', model: `${base}model/`, model_lib: `${base}library.wasm` };
+  const custom = { model: 'm', webLlm: { appConfig: { model_list: [record] } } };
+  let configCount = 0;
+  await page.route('**/mlc/**/mlc-chat-config.json', (route) => {
+    configCount++;
+    return route.fulfill({ json: { tokenizer_files: [], conv_template: {} } });
+  });
+  await page.route('**/mlc/library.wasm', (route) => route.abort('connectionreset'));
+  expect(await loadMlc(custom)).toMatchObject({ outcome: 'network' });
+  expect(configCount).toBe(1);
+  await page.unroute('**/mlc/library.wasm');
+  await page.route('**/mlc/library.wasm', (route) => route.fulfill({ body: 'no wasm' }));
+  expect(await loadMlc(custom)).toMatchObject({ outcome: 'internal' });
+  // A library that never comes: the load ends with the signal, at once.
+  record.model_lib = `${base}slow.wasm`;
+  await page.route('**/mlc/slow.wasm', () => {});
+  const aborted = await loadMlc(custom, 300);
+  expect(aborted.outcome).toMatch(/TimeoutError/);
+  expect(aborted.ms).toBeLessThan(5000);
+  await page.evaluate(() => {
+    navigator.gpu.requestAdapter = async () => null;
+  });
+  expect(await loadMlc(custom)).toMatchObject({ outcome: 'webgpu-unavailable' });
 });

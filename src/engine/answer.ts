@@ -6,13 +6,9 @@ import type { CallOptions, EngineInfo } from './engine.ts';
 import type { ModelTexts } from './model-texts.ts';
 import type { GrammarConstraint } from './grammar/grammar-compiler.ts';
 import type { GrammarSpec } from './grammar/grammar-spec.ts';
-import type { GenerationTimings } from './openai.ts';
+import type { AnswerSummary, TokenFinish } from './answer-metrics.ts';
 
-/** Why the tokens of an answer ended. */
-export type TokenFinish = 'stop' | 'length';
-
-/** Why an answer ended: its tokens did, or it was interrupted. */
-export type AnswerFinish = TokenFinish | 'abort';
+export type { AnswerFinish, AnswerMetrics, AnswerSummary, TokenFinish } from './answer-metrics.ts';
 
 /** One token of an answer as the engine reports it to its interfaces. */
 export interface AnswerToken {
@@ -23,23 +19,6 @@ export interface AnswerToken {
   /** Its best alternatives, most likely first; only when asked for. */
   readonly top?: readonly RankedToken[];
   readonly finishReason: TokenFinish | undefined;
-}
-
-/** Counts and times of an answer, known at its end. */
-export interface AnswerSummary {
-  readonly promptTokens: number;
-  /** Prompt tokens that the KV cache already held, or that another answer computed as well. */
-  readonly cachedTokens: number;
-  readonly completionTokens: number;
-  /** `abort` when the answer was interrupted. */
-  readonly finishReason: AnswerFinish;
-  readonly timings: GenerationTimings;
-}
-
-/** What is told of every answer when it has ended, complete or not. */
-export interface AnswerMetrics extends Omit<AnswerSummary, 'finishReason'> {
-  /** `error` for a fault; a caller that aborts or leaves counts as `abort`. */
-  readonly outcome: AnswerFinish | 'error';
 }
 
 /** What generates answers; OpenAI's and other interfaces are built on it. */

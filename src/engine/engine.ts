@@ -1,6 +1,8 @@
 import type { Sessions } from './session.ts';
+import type { AnswerMetrics } from './answer-metrics.ts';
 import type { AutoglmError } from '../base/errors.ts';
 import type { FitReport } from './fit-report.ts';
+import type { LogitProcessor } from './logit-processor.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -46,6 +48,9 @@ export type EngineChange =
 
 /** Told about every change. */
 export type EngineListener = (change: EngineChange) => void;
+
+/** Is told of every answer that has ended. */
+export type MetricsListener = (metrics: AnswerMetrics) => void;
 
 /** What an engine holds at this moment. */
 export interface EngineStats {
@@ -124,6 +129,16 @@ export interface Engine {
   interruptGenerate?(): void;
   /** Tells when another engine takes over; absent where none ever does. The function that it returns ends it. */
   onChange?(listener: EngineListener): () => void;
+  /**
+   * Calls a listener when an answer has ended, however it did, also one that another page of a shared engine asked
+   * for; absent where the engine's server does not tell. The function that it returns takes the listener off.
+   */
+  onMetrics?(listener: MetricsListener): () => void;
+  /**
+   * Lets a function change the logits of every later answer; undefined ends it. The logits come to the host for it
+   * and answers wait for each other. Absent where they are out of reach: in a worker or on a server.
+   */
+  setLogitProcessor?(processor: LogitProcessor | undefined): void;
   /** Figures for monitoring; absent where the engine is not in this process. */
   stats?(): EngineStats;
   /** What the model takes on the GPU and what was given up so that it fits. */

@@ -3,6 +3,7 @@ export { createEngine } from './create-engine.ts';
 export { createOpenAIFetch } from './openai-fetch.ts';
 export type { BackendChoice, EngineOptions, ModelLocation, WebLlmOptions } from './engine-options.ts';
 export type { FitReport } from './fit-report.ts';
+export type { LogitProcessor } from './logit-processor.ts';
 export type {
   CallOptions,
   ChatCompletions,
@@ -10,8 +11,10 @@ export type {
   EngineInfo,
   LoadPhase,
   LoadProgress,
+  MetricsListener,
   TextCompletions,
 } from './engine.ts';
+export type { AnswerMetrics } from './answer-metrics.ts';
 export type * from './openai.ts';
 export type { ContextShift } from './context-shift.ts';
 export type * from './session.ts';

@@ -373,10 +373,90 @@ describe('the Prompt API', () => {
     const running = session.prompt('x');
     session.destroy();
     await expect(running).rejects.toMatchObject({ name: 'AbortError' });
-    await expect(session.prompt('x')).rejects.toMatchObject({ name: 'InvalidStateError' });
+    await expect(session.prompt('x')).rejects.toMatchObject({ name: 'AbortError' });
     await expect(LanguageModel.create({ signal: AbortSignal.abort() })).rejects.toMatchObject({
       name: 'AbortError',
     });
+  });
+
+  // What follows are the rules that the web platform tests of the API hold every method to, in our own words.
+  it('rejects with the very reason, pending or new, by the call’s signal, the session’s and destroy', async () => {
+    const creating = new AbortController();
+    const session = await LanguageModel.create({ ...QUICK, signal: creating.signal });
+    const methods = [
+      (one: LanguageModelSession, signal?: AbortSignal) => one.prompt('x', signal ? { signal } : {}),
+      (one: LanguageModelSession, signal?: AbortSignal) => one.append('x', signal ? { signal } : {}),
+      (one: LanguageModelSession, signal?: AbortSignal) => one.clone(signal ? { signal } : {}),
+      (one: LanguageModelSession, signal?: AbortSignal) =>
+        one.measureContextUsage('x', signal ? { signal } : {}),
+    ];
+    for (const method of methods) {
+      const reason = new Error('test');
+      const controller = new AbortController();
+      const pending = method(session, controller.signal);
+      controller.abort(reason);
+      await expect(pending).rejects.toBe(reason);
+      await expect(method(session, controller.signal)).rejects.toBe(reason);
+    }
+    const signal = AbortSignal.abort();
+    expect(() => session.promptStreaming('x', { signal })).toThrow(signal.reason as Error);
+    const other = await session.clone();
+    const error = new Error('The create signal was aborted.');
+    const pending = methods.map((method) => method(session));
+    creating.abort(error);
+    for (const promise of [...pending, ...methods.map((method) => method(session))]) {
+      await expect(promise).rejects.toBe(error);
+    }
+    // A clone is a session of its own.
+    const destroyed = methods.map((method) => method(other));
+    other.destroy();
+    for (const promise of [...destroyed, ...methods.map((method) => method(other))]) {
+      await expect(promise).rejects.toMatchObject({ name: 'AbortError' });
+    }
+  });
+
+  it('tells of a download in rising steps of 1/65536 from 0 to 1, and ends at any of them', async () => {
+    const Loading = createLanguageModelClass({
+      createEngine: async ({ onProgress }) => {
+        for (const loadedBytes of [0, 1, 1, 3, 2, 7]) {
+          onProgress({ phase: 'downloading', loadedBytes, totalBytes: 7, bytesPerSecond: 0 });
+        }
+        return engine;
+      },
+    });
+    const seen: ProgressEvent[] = [];
+    await Loading.create({
+      monitor: (monitor) =>
+        monitor.addEventListener('downloadprogress', (event) => seen.push(event as never)),
+    });
+    const shares = seen.map(({ loaded }) => loaded);
+    expect([shares[0], shares.at(-1), shares.length]).toEqual([0, 1, 4]);
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+    expect(shares.every((share) => Number.isInteger(share * 65536))).toBe(true);
+    expect(seen.every(({ total, lengthComputable }) => total === 1 && lengthComputable)).toBe(true);
+    for (const last of [0, 1]) {
+      const reason = new Error('test');
+      const controller = new AbortController();
+      const created = LanguageModel.create({
+        signal: controller.signal,
+        monitor: (monitor) =>
+          monitor.addEventListener('downloadprogress', (event) => {
+            if ((event as ProgressEvent).loaded === last) controller.abort(reason);
+          }),
+      });
+      await expect(created).rejects.toBe(reason);
+    }
+    const fault = new Error('the monitor threw');
+    const throwing = () => {
+      throw fault;
+    };
+    await expect(LanguageModel.create({ monitor: throwing })).rejects.toBe(fault);
+  });
+
+  it('takes an empty list of parts, and refuses two ways of sampling at once', async () => {
+    const session = await LanguageModel.create(QUICK);
+    expect(await session.prompt([{ role: 'user', content: [] }], { responseConstraint: /ok/ })).toBe('ok');
+    await expect(LanguageModel.create({ ...QUICK, samplingMode: 'creative' })).rejects.toThrow(TypeError);
   });
 
   it('installs itself where there is none yet', () => {

@@ -50,17 +50,20 @@ import type {
   Engine,
   EngineInfo,
   EngineStats,
+  MetricsListener,
   TextCompletions,
 } from './engine.ts';
 import type { FitReport } from './fit-report.ts';
 import { ImageFeatures } from './image-features.ts';
 import { loadModel, type LoadOptions } from './load-model.ts';
+import { withProcessor, type LogitProcessor } from './logit-processor.ts';
 import type { ModelTexts } from './model-texts.ts';
 import { SavedConversations } from './saved-conversations.ts';
 import type { SessionHost, Sessions } from './session.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { createMemoryKeyValueStore } from '../storage/memory-key-value-store.ts';
 import { toPlainMessages } from './tool-messages.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 /** What a local engine is made of. */
 export interface LocalEngineOptions extends LoadOptions {
@@ -88,7 +91,10 @@ export class LocalEngine implements Engine, AnswerEngine {
   readonly #grammars: AnswerGrammars;
   readonly #features: ImageFeatures;
   readonly #scheduler: Scheduler;
-  readonly #metricsListeners = new Set<(metrics: AnswerMetrics) => void>();
+  #logitProcessor: LogitProcessor | undefined;
+  /** A processor follows one answer at a time. */
+  readonly #processorTurns = new TurnQueue();
+  readonly #metricsListeners = new Set<MetricsListener>();
   /** Ends the answers that are being given; replaced when it has fired. */
   #interrupt = new AbortController();
   /** Aborts what runs or waits when the engine is unloaded. */
@@ -155,8 +161,9 @@ export class LocalEngine implements Engine, AnswerEngine {
     options: AnswerOptions,
     callOptions: AnswerCallOptions = {},
   ): AsyncGenerator<AnswerToken, AnswerSummary> {
-    const { constraint } = callOptions;
     const signal = this.#combine(callOptions.signal);
+    const processor = this.#logitProcessor;
+    const constraint = processor ? withProcessor(processor, callOptions.constraint) : callOptions.constraint;
     const settings = this.#parseSettings(options);
     this.model.text.requireFits(prompt.tokenIds.length);
     const maxTokens = this.#maxTokens(options, prompt);
@@ -165,6 +172,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     let outcome: AnswerMetrics['outcome'] = 'abort';
     let finishReason: AnswerFinish = 'abort';
     let metrics: AnswerMetrics | undefined;
+    const leave = processor ? await this.#processorTurns.enter(signal) : undefined;
     const tokens = this.#scheduler.generate({
       ...this.#toSequence(prompt),
       sampler: this.#encodeSampler(settings, prompt, constraint !== undefined),
@@ -191,6 +199,8 @@ export class LocalEngine implements Engine, AnswerEngine {
     } catch (error) {
       if (!signal.aborted) outcome = 'error';
       throw error;
+    } finally {
+      leave?.();
     }
     return { ...(metrics as unknown as AnswerMetrics), finishReason };
   }
@@ -231,9 +241,13 @@ export class LocalEngine implements Engine, AnswerEngine {
   }
 
   /** Calls a listener when an answer has ended, however it did; the function that it returns takes it off. */
-  onMetrics(listener: (metrics: AnswerMetrics) => void): () => void {
+  onMetrics(listener: MetricsListener): () => void {
     this.#metricsListeners.add(listener);
     return () => void this.#metricsListeners.delete(listener);
+  }
+
+  setLogitProcessor(processor: LogitProcessor | undefined): void {
+    this.#logitProcessor = processor;
   }
 
   stats(): EngineStats {

@@ -1,7 +1,6 @@
-// The page names it, and not the worker's script: bundlers that take in the package copy what its modules name.
-import libraryUrl from '@mlc-ai/web-xgrammar?url&no-inline';
 import type { Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
+import { getGrammarLibraryUrl } from './grammar/library-url.ts';
 import { joinSharedWorker, type EngineWorker } from './shared-worker-port.ts';
 import { TrustedWorker as Worker } from './trusted-worker.ts';
 import { WorkerEngine } from './worker-engine.ts';
@@ -22,13 +21,17 @@ export async function openWorkerEngine(options: EngineOptions): Promise<Engine> 
     webLlm: _mlc,
     ...rest
   } = options;
-  const { model, signal, grammarLibraryUrl = new URL(libraryUrl, document.baseURI).href } = rest;
+  const { model, signal, grammarLibraryUrl = getGrammarLibraryUrl() } = rest;
   signal?.throwIfAborted();
-  const isRelative = typeof model === 'string' && !/^[a-z][a-z0-9+.-]*:/i.test(model);
   // Workers resolve relative addresses against their own script.
   const settings = { ...rest, grammarLibraryUrl };
-  const load = isRelative ? { ...settings, model: new URL(model, document.baseURI).href } : settings;
+  const load = typeof model === 'string' ? { ...settings, model: toFolderUrl(model) } : settings;
   return WorkerEngine.load((isSharable(load) && (await joinSharedWorker())) || startWorker(), load);
+}
+
+/** One spelling of a folder's address: pages that write it with a last slash share engines with those that do not. */
+function toFolderUrl(model: string): string {
+  return new URL(model, document.baseURI).href.replace(/\/+$/, '');
 }
 
 /** Picked files belong to a page, and only a page's own worker has the fast way to the private file system. */

@@ -12,7 +12,11 @@ export interface TextPart {
 /** Image part of a message; `url` is a data, blob or http(s) URL. */
 export interface ImagePart {
   readonly type: 'image_url';
-  readonly image_url: { readonly url: string; readonly detail?: 'auto' | 'low' | 'high' | undefined };
+  readonly image_url: {
+    readonly url: string;
+    /** `low` keeps a quarter of the pixels; all others what the model takes. */
+    readonly detail?: 'auto' | 'low' | 'high' | 'original' | undefined;
+  };
 }
 
 /** A part of a message's content. */

@@ -1,3 +1,4 @@
+import { abortable } from '../base/abortable.ts';
 import { AutoglmError, isAbortError, isAutoglmError } from '../base/errors.ts';
 import { ChatSessions } from './chat-sessions.ts';
 import type { SessionHost, Sessions } from './session.ts';
@@ -9,6 +10,7 @@ import type {
   Engine,
   EngineInfo,
   EngineListener,
+  MetricsListener,
 } from './engine.ts';
 import type {
   ChatCompletion,
@@ -53,6 +55,8 @@ export class SteadyEngine implements Engine {
   readonly sessions: Sessions;
   readonly #recovery: Recovery;
   readonly #listeners = new Set<EngineListener>();
+  readonly #metricsListeners = new Set<MetricsListener>();
+  #unwatch: (() => void) | undefined;
   readonly #unloading = new AbortController();
   #engine: Engine;
   /** The recovery under way, which all answers wait for. */
@@ -105,6 +109,15 @@ export class SteadyEngine implements Engine {
   onChange(listener: EngineListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  onMetrics(listener: MetricsListener): () => void {
+    this.#metricsListeners.add(listener);
+    if (this.#metricsListeners.size === 1) this.#watch();
+    return () => {
+      this.#metricsListeners.delete(listener);
+      if (this.#metricsListeners.size === 0) this.#watch();
+    };
   }
 
   async unload(): Promise<void> {
@@ -224,9 +237,21 @@ export class SteadyEngine implements Engine {
       signal.throwIfAborted();
     }
     this.#engine = engine;
+    this.#watch();
     this.#tell({ type: 'running', info: this.info });
     // It is gone in most cases; what it still holds must not be kept beside the new one.
     await failed.unload().catch(() => {});
+  }
+
+  /** Listens to the engine of this moment, as long as somebody listens here. */
+  #watch(): void {
+    this.#unwatch?.();
+    this.#unwatch =
+      this.#metricsListeners.size === 0
+        ? undefined
+        : this.#engine.onMetrics?.((metrics) => {
+            for (const listener of this.#metricsListeners) listener(metrics);
+          });
   }
 
   #tell(change: Parameters<EngineListener>[0]): void {
@@ -238,16 +263,6 @@ export class SteadyEngine implements Engine {
     unloading.throwIfAborted();
     return signal ? AbortSignal.any([unloading, signal]) : unloading;
   }
-}
-
-/** Settles with the promise, or rejects as soon as the signal aborts. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 /** Text that a grammar, a tool call or one of several answers began cannot be taken up in the middle. */

@@ -5,6 +5,7 @@ import { createOpener, type CountingEngine } from '../worker/counting-engine.tes
 import { EngineHost } from '../worker/engine-host.ts';
 import type { EngineOptions } from './engine-options.ts';
 import type { ChatCompletionRequest } from './openai.ts';
+import { SteadyEngine } from './steady-engine.ts';
 import { WorkerEngine } from './worker-engine.ts';
 
 /** A worker's outside: a real channel to an `EngineHost` that runs in the same thread. */
@@ -119,6 +120,22 @@ describe('WorkerEngine', () => {
     expect(worker.engines[0]?.interruptCount).toBe(1);
     await engine.unload();
     engine.interruptGenerate();
+  });
+
+  it('tells of answers that have ended while somebody listens, also behind an engine that may be replaced', async () => {
+    const engine = await load();
+    const steady = new SteadyEngine(engine, { recover: async () => undefined });
+    const seen: string[] = [];
+    const forget = steady.onMetrics(({ outcome, completionTokens }) => {
+      seen.push(`${outcome} ${completionTokens}`);
+    });
+    await steady.chat.completions.create(request);
+    await steady.chat.completions.create(failing).catch(() => {});
+    expect(seen).toEqual(['length 3', 'error 3']);
+    forget();
+    await steady.chat.completions.create(request);
+    expect(seen).toHaveLength(2);
+    expect(worker.engines[0]?.metricsListeners.size).toBe(0);
   });
 
   it('deals answers of calls that run together out to their callers', async () => {

@@ -1,3 +1,4 @@
+import type { AnswerMetrics } from './answer-metrics.ts';
 import { AutoglmError } from '../base/errors.ts';
 import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
 import type {
@@ -6,6 +7,7 @@ import type {
   Engine,
   EngineInfo,
   LoadProgress,
+  MetricsListener,
   TextCompletions,
 } from './engine.ts';
 import type { EngineOptions, LoadSettings } from './engine-options.ts';
@@ -22,7 +24,7 @@ import type {
   CompletionRequest,
 } from './openai.ts';
 
-type Answer = Exclude<WorkerResponse, { type: 'progress' }>;
+type Answer = Exclude<WorkerResponse, { type: 'progress' | 'metrics' }>;
 
 /** One call that waits for its answers. */
 interface OpenCall {
@@ -30,9 +32,9 @@ interface OpenCall {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
-/** Calls about saved sessions, and the one that ends all answers; the connection numbers them. */
+/** Calls about saved sessions, and those that end all answers or watch them; the connection numbers them. */
 type KeepRequest = WithoutCall<
-  Extract<WorkerRequest, { type: 'save' | 'restore' | 'forget' | 'saved' | 'interrupt' }>
+  Extract<WorkerRequest, { type: 'save' | 'restore' | 'forget' | 'saved' | 'interrupt' | 'watch' }>
 >;
 type WithoutCall<T> = T extends unknown ? Omit<T, 'call'> : never;
 
@@ -62,6 +64,17 @@ export class WorkerEngine implements Engine {
   interruptGenerate(): void {
     // What an engine that is gone has to say to it is of no interest.
     this.#connection.keep({ type: 'interrupt' }).catch(() => {});
+  }
+
+  onMetrics(listener: MetricsListener): () => void {
+    const { metricsListeners: listeners } = this.#connection;
+    const watch = (isOn: boolean): void =>
+      void this.#connection.keep({ type: 'watch', isOn }).catch(() => {});
+    if (listeners.size === 0) watch(true);
+    listeners.add(listener);
+    return () => {
+      if (listeners.delete(listener) && listeners.size === 0) watch(false);
+    };
   }
 
   /** Loads a model in the worker; when it fails, the worker is ended. */
@@ -124,6 +137,7 @@ class WorkerCompletions<T extends ChatTypes | TextTypes> {
 /** Numbers calls and deals the worker's answers out to them. */
 class WorkerConnection {
   readonly #worker: EngineWorker;
+  readonly metricsListeners = new Set<MetricsListener>();
   readonly #calls = new Map<number, OpenCall>();
   #lastCall = 0;
   #fault: AutoglmError | undefined;
@@ -259,6 +273,10 @@ class WorkerConnection {
   }
 
   #receive(message: WorkerResponse): void {
+    if (message.type === 'metrics') {
+      for (const listener of this.metricsListeners) listener(message.metrics as AnswerMetrics);
+      return;
+    }
     const call = this.#calls.get(message.call);
     if (message.type === 'progress') call?.onProgress?.(message.progress as LoadProgress);
     else call?.onAnswer(message);

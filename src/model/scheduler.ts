@@ -424,13 +424,28 @@ export class Scheduler {
     const isLast = to === total && sequence.limit > 0;
     if (isLast) await this.#writeMask(sequence);
     if (sequence.isEnded) return;
+    const changesLogits = isLast && request.constraint?.processLogits !== undefined;
     request.onPrefill?.(from - sequence.cachedCount, total - sequence.cachedCount);
-    const recorder = device.createRecorder(`prefill ${from}..${to}`);
+    let recorder = device.createRecorder(`prefill ${from}..${to}`);
     text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, { from, to, slot: slot.index });
     sequence.prefilled = to;
     sequence.chunkCount++;
     for (let index = from; index < to; index++) slot.keys.push(request.keys[index]);
-    if (isLast) {
+    if (changesLogits) {
+      recorder.submit();
+      const raw = await this.#processLogits(sequence, 0);
+      recorder = device.createRecorder('sample');
+      if (sequence.isEnded) {
+        const deliveries = [{ sequence, slot: slot.index, index: undefined }];
+        this.#push({ isChunk: true, done: device.idle().then(() => undefined), deliveries });
+      } else {
+        const deliveries = [this.#submitFirst(recorder, sequence)];
+        // Others begin from what the model said, not from what became of it.
+        if (raw) device.write(text.logits, 0, raw);
+        deliveries.push(...(await this.#shareLogits(sequence)));
+        this.#push({ isChunk: true, done: this.#model.sampler.readResults(), deliveries });
+      }
+    } else if (isLast) {
       const deliveries = [this.#submitFirst(recorder, sequence)];
       deliveries.push(...(await this.#shareLogits(sequence)));
       this.#push({ isChunk: true, done: this.#model.sampler.readResults(), deliveries });
@@ -490,7 +505,9 @@ export class Scheduler {
       const { keys, sampler, topCount } = follower.request;
       const isSame =
         keys.length === leader.request.keys.length && countCommon(keys, leader.request.keys) === keys.length;
-      if (!isSame || !this.#plans.isPrepared(topCount)) continue;
+      // One whose logits are changed on the host computes its own.
+      if (!isSame || !this.#plans.isPrepared(topCount) || follower.request.constraint?.processLogits)
+        continue;
       await this.#writeMask(follower);
       if (follower.isEnded) continue;
       const slot = follower.slot as KvSlot;
@@ -519,7 +536,12 @@ export class Scheduler {
     if (constrained.length > 0) {
       // Masks are made while the device computes the logits that they will be put on.
       recorder.submit();
-      await Promise.all(constrained.map((sequence) => this.#writeMask(sequence)));
+      await Promise.all(
+        constrained.map(async (sequence) => {
+          await this.#writeMask(sequence);
+          await this.#processLogits(sequence, chosen.indexOf(sequence));
+        }),
+      );
       recorder = device.createRecorder('sample');
     }
     plan.sample(recorder);
@@ -621,6 +643,32 @@ export class Scheduler {
     }
   }
 
+  /**
+   * Lets a sequence's constraint change the logits of its column, on the host. What it throws ends the sequence.
+   *
+   * @returns the logits as they were; undefined where nothing was changed
+   */
+  async #processLogits(
+    sequence: ActiveSequence,
+    column: number,
+  ): Promise<Float32Array<ArrayBuffer> | undefined> {
+    const { constraint } = sequence.request;
+    if (!constraint?.processLogits || sequence.isEnded) return undefined;
+    const { device, text, config } = this.#model;
+    const { V } = config.text;
+    try {
+      const logits = new Float32Array(await device.read(text.logits, column * V * 4, V * 4));
+      const raw = logits.slice();
+      const changed = await constraint.processLogits(logits);
+      if (changed.length !== V) throw wrongLength(changed.length, V);
+      device.write(text.logits, column * V * 4, Float32Array.from(changed));
+      return raw;
+    } catch (error) {
+      sequence.fail(error);
+      return undefined;
+    }
+  }
+
   #push(unit: Unit): void {
     // They are awaited later, in order; a fault until then must not count as unhandled.
     unit.done.catch(() => {});
@@ -664,6 +712,14 @@ export class Scheduler {
       }
     }
   }
+}
+
+function wrongLength(length: number, V: number): AutoglmError {
+  return new AutoglmError('request-invalid', `The logit processor gave ${length} logits.`, {
+    value: length,
+    limit: V,
+    cure: 'Return the logits that it was given, changed.',
+  });
 }
 
 /** The row from which a sequence's next step starts, or one so many tokens ahead of it. */

@@ -8,6 +8,11 @@ export interface TokenConstraint {
    * leave out. Undefined allows every token. The words are copied before the next call.
    */
   nextMask(): TokenMask | undefined | Promise<TokenMask | undefined>;
+  /**
+   * Changes the logits [V] of the next token, in place or as new ones, before the mask and the sampler's settings.
+   * Absent leaves them on the device.
+   */
+  processLogits?(logits: Float32Array<ArrayBuffer>): Float32Array | Promise<Float32Array>;
   /** Takes the token that was chosen. What it throws ends the answer. */
   accept(tokenId: number): void;
 }

@@ -21,12 +21,16 @@ export type WorkerRequest =
   | { readonly type: 'forget'; readonly call: number; readonly id: string }
   | { readonly type: 'saved'; readonly call: number }
   | { readonly type: 'interrupt'; readonly call: number }
+  /** Whether the page is to be told of every answer that ends. */
+  | { readonly type: 'watch'; readonly call: number; readonly isOn: boolean }
   | { readonly type: 'abort'; readonly call: number }
   | { readonly type: 'unload'; readonly call: number };
 
 /** To the page. */
 export type WorkerResponse =
   | { readonly type: 'progress'; readonly call: number; readonly progress: unknown }
+  /** Of an answer that has ended, while the page watches; it belongs to the call that began the watching. */
+  | { readonly type: 'metrics'; readonly call: number; readonly metrics: unknown }
   | { readonly type: 'chunk'; readonly call: number; readonly chunk: unknown }
   | { readonly type: 'result'; readonly call: number; readonly value: unknown }
   | { readonly type: 'end'; readonly call: number }

@@ -1,6 +1,13 @@
 /** An engine without a model, for tests of the protocol: it counts, and remembers how its calls ended. */
 import { AutoglmError } from '../base/errors.ts';
-import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from '../engine/engine.ts';
+import type {
+  CallOptions,
+  ChatCompletions,
+  Engine,
+  EngineInfo,
+  MetricsListener,
+  TextCompletions,
+} from '../engine/engine.ts';
 import { ChatSessions } from '../engine/chat-sessions.ts';
 import type { SavedConversation, Sessions } from '../engine/session.ts';
 import type { EngineOptions } from '../engine/engine-options.ts';
@@ -34,6 +41,7 @@ export class CountingEngine implements Engine {
   /** Sessions that were saved, by id. */
   readonly saved = new Map<string, readonly ChatMessage[]>();
   readonly sessions: Sessions;
+  readonly metricsListeners = new Set<MetricsListener>();
   interruptCount = 0;
   isUnloaded = false;
 
@@ -80,6 +88,11 @@ export class CountingEngine implements Engine {
     return messages.length;
   }
 
+  onMetrics(listener: MetricsListener): () => void {
+    this.metricsListeners.add(listener);
+    return () => void this.metricsListeners.delete(listener);
+  }
+
   interruptGenerate(): void {
     this.interruptCount++;
   }
@@ -114,6 +127,16 @@ export class CountingEngine implements Engine {
       throw error;
     } finally {
       this.outcomes.push(outcome);
+      const timings = {
+        visionMs: 0,
+        prefillMs: 0,
+        timeToFirstTokenMs: 0,
+        decodeMs: 0,
+        decodeTokensPerSecond: 0,
+      };
+      const metrics = { promptTokens: 1, cachedTokens: 0, completionTokens: count, timings };
+      const told = outcome === 'whole' ? 'length' : outcome === 'left' ? 'abort' : 'error';
+      for (const listener of this.metricsListeners) listener({ ...metrics, outcome: told });
     }
   }
 }

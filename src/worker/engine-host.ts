@@ -13,6 +13,7 @@ export class EngineHost {
   readonly #send: (message: WorkerResponse) => void;
   readonly #aborts = new Map<number, AbortController>();
   #engine: Engine | undefined;
+  #unwatch: (() => void) | undefined;
 
   constructor(open: OpenEngine, send: (message: WorkerResponse) => void) {
     this.#open = open;
@@ -40,6 +41,7 @@ export class EngineHost {
   /** Stops everything and gives the engine back, as when its page asks for it or is gone. */
   async close(): Promise<void> {
     for (const controller of this.#aborts.values()) controller.abort();
+    this.#unwatch?.();
     const engine = this.#engine;
     this.#engine = undefined;
     await engine?.unload();
@@ -77,6 +79,9 @@ export class EngineHost {
       case 'interrupt':
         this.#engine?.interruptGenerate?.();
         return { type: 'result', call, value: undefined };
+      case 'watch':
+        this.#watch(call, message.isOn);
+        return { type: 'result', call, value: undefined };
       case 'unload':
         await this.close();
         return { type: 'result', call, value: undefined };
@@ -103,6 +108,13 @@ export class EngineHost {
     const chunks = await completions.create({ ...request, stream: true }, { signal });
     for await (const chunk of chunks) this.#send({ type: 'chunk', call, chunk });
     return { type: 'end', call };
+  }
+
+  #watch(call: number, isOn: boolean): void {
+    this.#unwatch?.();
+    this.#unwatch = isOn
+      ? this.#requireEngine().onMetrics?.((metrics) => this.#send({ type: 'metrics', call, metrics }))
+      : undefined;
   }
 
   async #keep(

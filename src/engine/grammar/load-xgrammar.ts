@@ -1,3 +1,4 @@
+import { isServiceWorker } from '../../base/service-worker-scope.ts';
 import type { XGrammar } from './xgrammar.ts';
 
 let count = 0;
@@ -14,9 +15,18 @@ export async function loadXGrammar(libraryUrl: string): Promise<XGrammar> {
   try {
     // The part behind `#` makes it another module of the same, cached file.
     count++;
-    await import(/* @vite-ignore */ `${libraryUrl}#${count}`);
+    if (isServiceWorker()) await evaluate(libraryUrl);
+    else await import(/* @vite-ignore */ `${libraryUrl}#${count}`);
     return scope.xgrammar as XGrammar;
   } finally {
     scope.xgrammar = before;
   }
+}
+
+/** Runs the script where nothing may be imported after the start. */
+async function evaluate(libraryUrl: string): Promise<void> {
+  const response = await fetch(libraryUrl);
+  if (!response.ok) throw new Error(`${libraryUrl} answers ${response.status}`);
+  // oxlint-disable-next-line no-new-func, no-implied-eval
+  new Function(await response.text()).call(globalThis);
 }

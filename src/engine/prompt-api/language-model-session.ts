@@ -15,10 +15,13 @@ const TEMPERATURES: Record<SamplingMode, number> = {
   'most-creative': 1.6,
 };
 
+/** Is told that old turns were dropped. */
+export type OverflowHandler = (event: Event) => unknown;
+
 /** What a session shares with its clones. */
 interface SessionParts {
   readonly engine: Engine;
-  readonly options: SessionOptions;
+  readonly options: Omit<SessionOptions, 'signal'> & { readonly signal?: AbortSignal | undefined };
   readonly messages: readonly ChatMessage[];
   readonly usage: number;
 }
@@ -26,13 +29,13 @@ interface SessionParts {
 /** One conversation of the Prompt API. */
 export class LanguageModelSession extends EventTarget {
   readonly #engine: Engine;
-  readonly #options: SessionOptions;
+  readonly #options: SessionParts['options'];
   readonly #destroying = new AbortController();
   #messages: readonly ChatMessage[];
   #usage: number;
   /** Prompts of one session follow each other. */
   #tail: Promise<unknown> = Promise.resolve();
-  #oncontextoverflow: ((event: Event) => unknown) | null = null;
+  readonly #handlers = new Map<string, OverflowHandler>();
 
   protected constructor({ engine, options, messages, usage }: SessionParts) {
     super();
@@ -40,6 +43,11 @@ export class LanguageModelSession extends EventTarget {
     this.#options = options;
     this.#messages = messages;
     this.#usage = usage;
+    // The signal that a session is created with ends it later as well.
+    const { signal } = options;
+    const destroy = (): void => this.#destroying.abort(signal?.reason);
+    if (signal?.aborted) destroy();
+    else signal?.addEventListener('abort', destroy, { once: true, signal: this.#destroying.signal });
   }
 
   /** Begins a conversation on an engine. */
@@ -47,6 +55,7 @@ export class LanguageModelSession extends EventTarget {
     const { initialPrompts = [], signal } = options;
     const messages = await toChatMessages(initialPrompts, acceptsImages(options));
     const usage = messages.length === 0 ? 0 : await countTokens(engine, messages, signal);
+    signal?.throwIfAborted();
     if (usage >= engine.info.contextWindow) throw quotaExceeded(usage, engine.info.contextWindow);
     return new this({ engine, options, messages, usage });
   }
@@ -83,22 +92,22 @@ export class LanguageModelSession extends EventTarget {
   }
 
   /** Called when old turns are dropped because the conversation has grown too long. */
-  get oncontextoverflow(): ((event: Event) => unknown) | null {
-    return this.#oncontextoverflow;
+  get oncontextoverflow(): OverflowHandler | null {
+    return this.#handlers.get('contextoverflow') ?? null;
   }
 
   /** Sets it; null takes it off. */
-  set oncontextoverflow(listener: ((event: Event) => unknown) | null) {
+  set oncontextoverflow(listener: OverflowHandler | null) {
     this.#setHandler('contextoverflow', listener);
   }
 
   /** Older name of `oncontextoverflow`. */
-  get onquotaoverflow(): ((event: Event) => unknown) | null {
-    return this.#oncontextoverflow;
+  get onquotaoverflow(): OverflowHandler | null {
+    return this.#handlers.get('quotaoverflow') ?? null;
   }
 
   /** Sets it; null takes it off. */
-  set onquotaoverflow(listener: ((event: Event) => unknown) | null) {
+  set onquotaoverflow(listener: OverflowHandler | null) {
     this.#setHandler('quotaoverflow', listener);
   }
 
@@ -111,6 +120,7 @@ export class LanguageModelSession extends EventTarget {
 
   /** As `prompt`, piece by piece. Cancelling the stream stops the work. */
   promptStreaming(input: PromptInput, options: PromptOptions = {}): ReadableStream<string> {
+    this.#combine(options.signal);
     const pieces = this.#answer(input, options);
     return new ReadableStream<string>({
       pull: async (controller) => {
@@ -147,13 +157,13 @@ export class LanguageModelSession extends EventTarget {
 
   /** A second conversation that begins as this one has gone so far; what both share is computed once. */
   async clone({ signal }: { readonly signal?: AbortSignal } = {}): Promise<LanguageModelSession> {
-    this.#combine(signal);
+    const combined = this.#combine(signal);
     await this.#tail.catch(() => {});
-    signal?.throwIfAborted();
+    combined.throwIfAborted();
     const Session = this.constructor as typeof LanguageModelSession;
     return new Session({
       engine: this.#engine,
-      options: this.#options,
+      options: { ...this.#options, signal },
       messages: this.#messages,
       usage: this.#usage,
     });
@@ -275,23 +285,24 @@ export class LanguageModelSession extends EventTarget {
     return leave;
   }
 
-  /** @throws DOMException `InvalidStateError` once destroyed; the signal's reason */
+  /** @throws DOMException `AbortError` once destroyed, or the reason of the signal it was created with; the signal's */
   #combine(signal: AbortSignal | undefined): AbortSignal {
-    if (this.#destroying.signal.aborted) {
-      throw new DOMException('The session was destroyed.', 'InvalidStateError');
-    }
+    this.#destroying.signal.throwIfAborted();
     signal?.throwIfAborted();
     return AbortSignal.any([this.#destroying.signal, ...(signal ? [signal] : [])]);
   }
 
-  #setHandler(type: string, listener: ((event: Event) => unknown) | null): void {
-    if (this.#oncontextoverflow) this.removeEventListener(type, this.#oncontextoverflow);
-    this.#oncontextoverflow = listener;
-    if (listener) this.addEventListener(type, listener);
+  #setHandler(type: string, listener: OverflowHandler | null): void {
+    const before = this.#handlers.get(type);
+    if (before) this.removeEventListener(type, before);
+    this.#handlers.delete(type);
+    if (!listener) return;
+    this.#handlers.set(type, listener);
+    this.addEventListener(type, listener);
   }
 }
 
-function acceptsImages({ expectedInputs = [] }: SessionOptions): boolean {
+function acceptsImages({ expectedInputs = [] }: Pick<SessionOptions, 'expectedInputs'>): boolean {
   return expectedInputs.some(({ type }) => type === 'image');
 }
 
@@ -349,7 +360,10 @@ async function countTokens(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   // A server that does not count refuses a conversation that is too long by itself.
-  return (await engine.countTokens?.(messages, signal ? { signal } : {})) ?? 0;
+  const count = (await engine.countTokens?.(messages, signal ? { signal } : {})) ?? 0;
+  // It may have been told in the meantime, however short that was.
+  signal?.throwIfAborted();
+  return count;
 }
 
 function toPromptError(error: unknown, contextWindow: number): unknown {

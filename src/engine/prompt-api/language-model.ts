@@ -1,3 +1,4 @@
+import { abortable } from '../../base/abortable.ts';
 import type { Engine, LoadProgress } from '../engine.ts';
 import { LanguageModelSession } from './language-model-session.ts';
 import type { Availability, SessionCoreOptions, SessionOptions } from './prompt-types.ts';
@@ -84,7 +85,7 @@ export function installLanguageModel(
 /** The one engine of all sessions, from its first use on. */
 class SharedEngine {
   readonly #source: LanguageModelSource;
-  readonly #monitors = new Set<EventTarget>();
+  readonly #monitors = new Set<DownloadMonitor>();
   #loading: Promise<Engine> | undefined;
   #engine: Engine | undefined;
 
@@ -101,14 +102,15 @@ class SharedEngine {
 
   /** A session that is given up does not take the engine from the others. */
   async get({ monitor, signal }: SessionOptions): Promise<Engine> {
-    const target = new EventTarget();
+    const target = new DownloadMonitor();
     monitor?.(target);
     this.#monitors.add(target);
     try {
-      tell(target, 0);
+      target.tell(0);
       const loading = (this.#loading ??= this.#load());
-      const engine = await abortable(loading, signal);
-      tell(target, 1);
+      const engine = await (signal ? abortable(loading, signal) : loading);
+      target.tell(1);
+      signal?.throwIfAborted();
       return engine;
     } finally {
       this.#monitors.delete(target);
@@ -122,7 +124,7 @@ class SharedEngine {
         onProgress: ({ loadedBytes, totalBytes }) => {
           // The ends are told by themselves, once each.
           const share = totalBytes > 0 ? loadedBytes / totalBytes : 0;
-          if (share > 0 && share < 1) for (const target of this.#monitors) tell(target, share);
+          if (share < 1) for (const target of this.#monitors) target.tell(share);
         },
       });
       this.#engine = engine;
@@ -135,9 +137,21 @@ class SharedEngine {
   }
 }
 
-function tell(target: EventTarget, loaded: number): void {
-  const event = new Event('downloadprogress');
-  target.dispatchEvent(Object.assign(event, { lengthComputable: true, loaded, total: 1 }));
+/** Steps in which the API tells of a download: finer ones would tell its size. */
+const PROGRESS_STEPS = 0x10000;
+
+/** Gets the progress of a download: ever more, in the API's steps, each once. */
+class DownloadMonitor extends EventTarget {
+  #told = -1;
+
+  tell(share: number): void {
+    const step = Math.floor(share * PROGRESS_STEPS);
+    if (step <= this.#told) return;
+    this.#told = step;
+    const event = new Event('downloadprogress');
+    const loaded = step / PROGRESS_STEPS;
+    this.dispatchEvent(Object.assign(event, { lengthComputable: true, loaded, total: 1 }));
+  }
 }
 
 function isSupported({ expectedInputs = [], expectedOutputs = [] }: SessionCoreOptions): boolean {
@@ -151,24 +165,12 @@ function isSupported({ expectedInputs = [], expectedOutputs = [] }: SessionCoreO
   );
 }
 
-function requireSampling({ temperature, topK }: SessionCoreOptions): void {
+function requireSampling({ temperature, topK, samplingMode }: SessionCoreOptions): void {
+  if (samplingMode !== undefined && (temperature !== undefined || topK !== undefined)) {
+    throw new TypeError('A session has a "samplingMode", or "temperature" and "topK".');
+  }
   if (temperature !== undefined && !(temperature >= 0)) {
     throw new RangeError(`"temperature" is ${temperature}; it must be 0 or more.`);
   }
   if (topK !== undefined && !(topK >= 1)) throw new RangeError(`"topK" is ${topK}; it must be 1 or more.`);
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -7,6 +7,8 @@ import type {
   MLCEngineInterface,
 } from '@mlc-ai/web-llm';
 import { abortable } from '../../base/abortable.ts';
+import { AutoglmError } from '../../base/errors.ts';
+import { isServiceWorker } from '../../base/service-worker-scope.ts';
 
 /** How models are loaded on web-llm itself. */
 export interface OriginalLoad {
@@ -31,6 +33,18 @@ export async function loadOriginal(
   { appConfig, chatOptions, logLevel, logitProcessors, worker, onProgress, signal }: OriginalLoad,
 ): Promise<MLCEngineInterface> {
   signal?.throwIfAborted();
+  if (isServiceWorker()) {
+    throw new AutoglmError(
+      'request-invalid',
+      'A service worker can load no code later, such as web-llm itself.',
+      {
+        value: modelIds.join(', '),
+        limit: 'an AutoGLM model',
+        param: 'modelId',
+        cure: 'Import ServiceWorkerMLCEngineHandler from @mlc-ai/web-llm in the service worker.',
+      },
+    );
+  }
   const library = await import('./web-llm-library.ts');
   signal?.throwIfAborted();
   const config = {

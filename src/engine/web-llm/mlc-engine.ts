@@ -1,6 +1,7 @@
 import type {
   AppConfig,
   ChatCompletionChunk,
+  ChatCompletionMessageParam,
   ChatCompletionRequest,
   ChatOptions,
   CompletionCreateParams,
@@ -32,14 +33,15 @@ import { loadOriginal } from './load-original.ts';
 import { MlcInterface, type MlcChatAnswer, type MlcTextAnswer } from './mlc-interface.ts';
 import { toAbsoluteUrl, toCacheKind } from './model-cache.ts';
 
-/** Opens this package's engine. */
-export type OpenAutoglmEngine = (options: EngineOptions) => Promise<Engine>;
+/** Opens this package's engine; in this thread where a logit processor is to reach its logits. */
+export type OpenAutoglmEngine = (options: EngineOptions, inThisThread: boolean) => Promise<Engine>;
 
 /** A loaded AutoGLM model and what was asked of it. */
 interface Loaded {
   readonly engine: Engine;
   readonly modelId: string;
   readonly chatOptions: ChatOptions | undefined;
+  readonly processor: LogitProcessor | undefined;
 }
 
 /**
@@ -59,6 +61,8 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   /** The newest answer so far. */
   #message = { text: '' };
   #stats = '';
+  /** What was asked last, for a logit processor. */
+  #conversation: readonly ChatCompletionMessageParam[] = [];
   /** What `forwardTokensAndSample` has taken in so far. */
   #tokens: number[] = [];
 
@@ -82,7 +86,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     this.#mlc?.setAppConfig(appConfig);
   }
 
-  /** Sets processors of logits by model id; web-llm's own models only. */
+  /** Sets processors of logits by model id, for the next `reload`. */
   setLogitProcessorRegistry(logitProcessorRegistry?: Map<string, LogitProcessor>): void {
     this.#logitProcessors = logitProcessorRegistry;
   }
@@ -124,26 +128,31 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       });
     }
     const chatOptions = Array.isArray(chatOpts) ? chatOpts[0] : chatOpts;
-    this.#requireNoLogitProcessor(record.model_id);
+    const processor = this.#logitProcessors?.get(record.model_id);
     const startedAt = performance.now();
-    const engine = await this.#open({
+    const options: EngineOptions = {
       model: toAbsoluteUrl(record.model),
-      cache: toCacheKind(this.#appConfig),
+      // The default is left out: pages that name it and those that do not share one engine.
+      ...(toCacheKind(this.#appConfig) === 'opfs' && { cache: 'opfs' as const }),
       contextWindow: chatOptions?.context_window_size ?? record.overrides?.context_window_size,
       signal,
       onProgress: (progress) => this.onProgress?.(toProgressReport(progress, startedAt)),
-    });
+    };
+    const engine = await this.#open(options, processor !== undefined);
+    if (processor) await setProcessor(engine, processor);
     this.#loaded = {
       engine,
       modelId: record.model_id,
+      processor,
       chatOptions: { ...record.overrides, ...chatOptions },
     };
   }
 
   protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (this.#mlc) return this.#mlc.chatCompletion(request);
-    const { engine, chatOptions } = this.#requireLoaded(request.model);
+    const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
     const converted = toChatRequest(request, chatOptions);
+    if (processor) this.#beginConversation(processor, request.messages);
     const startedAt = performance.now();
     const includesUsage = !request.stream || request.stream_options?.include_usage === true;
     const { signal } = this.#interrupt;
@@ -169,7 +178,8 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
 
   protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
     if (this.#mlc) return this.#mlc.completion(request);
-    const { engine, chatOptions } = this.#requireLoaded(request.model);
+    const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
+    if (processor) this.#beginConversation(processor, []);
     const converted = toTextRequest(request, chatOptions, engine.info.contextWindow);
     const startedAt = performance.now();
     const includesUsage = !request.stream || request.stream_options?.include_usage === true;
@@ -259,6 +269,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     await this.#mlc?.resetChat(keepStats, modelId);
     this.#message = { text: '' };
     this.#tokens = [];
+    this.#loaded?.processor?.resetState();
     if (!keepStats) this.#stats = '';
   }
 
@@ -343,6 +354,17 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     }
   }
 
+  /** A processor keeps its state while a conversation goes on, and begins anew with another, as in web-llm. */
+  #beginConversation(processor: LogitProcessor, messages: readonly ChatCompletionMessageParam[]): void {
+    const before = this.#conversation;
+    const goesOn =
+      before.length > 0 &&
+      messages.length > before.length &&
+      before.every((message, index) => JSON.stringify(message) === JSON.stringify(messages[index]));
+    if (!goesOn) processor.resetState();
+    this.#conversation = messages;
+  }
+
   #noteUsage(usage: Parameters<typeof toMlcChunk>[0]['usage']): void {
     if (!usage) return;
     const { extra, prompt_tokens: prompt } = usage;
@@ -367,29 +389,27 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       cure: `Ask for "${loaded.modelId}", or leave "model" out.`,
     });
   }
-
-  /** Logits stay on the GPU; in silence a processor would do nothing. */
-  #requireNoLogitProcessor(modelId: string): void {
-    if (!this.#logitProcessors?.has(modelId)) return;
-    throw new AutoglmError(
-      'request-invalid',
-      `"${modelId}" takes no logit processor: its logits stay on the GPU.`,
-      {
-        value: modelId,
-        limit: 'an engine without a logit processor for this model',
-        param: 'logitProcessorRegistry',
-        fieldFault: 'unsupported',
-        cure: 'Use "logit_bias", a penalty, or "response_format" with a grammar.',
-      },
-    );
-  }
 }
 
 /** In a page the model runs in a worker of its own; a worker holds it itself, and a service worker can have no other. */
-const openByPlace: OpenAutoglmEngine = async (options) => {
-  if (typeof document !== 'undefined') return (await import('../create-engine.ts')).createEngine(options);
-  return (await import('../open-browser-engine.ts')).openBrowserEngine(options);
+const openByPlace: OpenAutoglmEngine = async (options, inThisThread) => {
+  if (typeof document !== 'undefined' && !inThisThread)
+    return (await import('../create-engine.ts')).createEngine(options);
+  const { openEngineHere } = await import('./open-here.ts');
+  return openEngineHere(options);
 };
+
+async function setProcessor(engine: Engine, processor: LogitProcessor): Promise<void> {
+  if (engine.setLogitProcessor) return engine.setLogitProcessor(processor);
+  await engine.unload();
+  throw new AutoglmError('request-invalid', 'No logit processor can reach the logits of this engine.', {
+    value: engine.info.backend,
+    limit: 'webgpu in this thread',
+    param: 'logitProcessorRegistry',
+    fieldFault: 'unsupported',
+    cure: 'Use "logit_bias", a penalty, or "response_format" with a grammar.',
+  });
+}
 
 async function requestAdapter(): Promise<GPUAdapter> {
   const adapter = await (globalThis.navigator as Navigator | undefined)?.gpu?.requestAdapter();

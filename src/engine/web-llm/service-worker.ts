@@ -1,5 +1,8 @@
 import type { ChatOptions, MLCEngineConfig } from '@mlc-ai/web-llm';
 import { AutoglmError } from '../../base/errors.ts';
+import { MLCEngine } from './mlc-engine.ts';
+// Not later: a service worker may import nothing after its start.
+import { openEngineHere } from './open-here.ts';
 import { WebWorkerMLCEngine, type ChatWorker } from './worker-client.ts';
 import {
   WebWorkerMLCEngineHandler,
@@ -24,7 +27,7 @@ export class ServiceWorkerMLCEngineHandler extends WebWorkerMLCEngineHandler {
   #loader: NonNullable<ClientMessage['source']> | undefined;
 
   constructor() {
-    super();
+    super(MLCEngine.withOpener(openEngineHere));
     self.addEventListener('message', (event) => this.onmessage(event));
   }
 

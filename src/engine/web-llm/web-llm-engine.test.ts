@@ -6,6 +6,7 @@ import * as webllm from '@mlc-ai/web-llm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createEngine } from '../create-engine.ts';
 import type { Engine, LoadProgress } from '../engine.ts';
+import type { ChatCompletion } from '../openai.ts';
 import { createAutoglmRecord } from './app-config.ts';
 import { createHandler } from './counting-handler.test-support.ts';
 import { toOriginalFault } from './original-fault.ts';
@@ -96,15 +97,24 @@ describe('an engine of backend "web-llm"', () => {
   });
 
   it('keeps what there is of interrupted answers, and nothing of those that wait', async () => {
-    const running = engine.chat.completions.create({ messages: MESSAGES, max_tokens: 1e6 });
-    const waiting = engine.chat.completions.create({ messages: MESSAGES });
-    setTimeout(() => engine.interruptGenerate?.(), 30);
-    const [choice] = (await running).choices;
-    expect(choice).toMatchObject({
-      finish_reason: 'abort',
-      message: { content: expect.stringMatching(/^1 2/) },
+    const stream = await engine.chat.completions.create({
+      messages: MESSAGES,
+      max_tokens: 1e6,
+      stream: true,
     });
-    expect((await waiting).choices[0]).toMatchObject({ finish_reason: 'abort', message: { content: '' } });
+    let text = '';
+    let finish: string | null | undefined;
+    let waiting: Promise<ChatCompletion> | undefined;
+    for await (const { choices } of stream) {
+      text += choices[0]?.delta.content ?? '';
+      finish = choices[0]?.finish_reason ?? finish;
+      if (waiting || !text.includes('2')) continue;
+      waiting = engine.chat.completions.create({ messages: MESSAGES });
+      engine.interruptGenerate?.();
+    }
+    expect(text).toMatch(/^1 2 /);
+    expect(finish).toBe('abort');
+    expect((await waiting)?.choices[0]).toMatchObject({ finish_reason: 'abort', message: { content: '' } });
   });
 
   it('passes web-llm’s requests on in its own words', async () => {

@@ -116,6 +116,14 @@ interface Header {
   readonly model: string;
 }
 
+/** What ends a request, from when it was made on. */
+interface Stops {
+  /** Throws. */
+  readonly signal: AbortSignal;
+  /** Keeps what there is. */
+  readonly interrupt: AbortSignal;
+}
+
 /** How a choice's pieces ended: by themselves, or before they began. */
 type Ended = 'told' | 'interrupted';
 
@@ -135,15 +143,15 @@ export class WebLlmEngine implements Engine {
     this.info = info;
     this.#end = end;
     const create = async (request: ChatCompletionRequest, options: CallOptions = {}) => {
-      const signal = this.#combine(options.signal);
-      const chat = await toOriginalChat(request, this.info, signal);
-      return request.stream ? this.#streamChat(chat, signal) : this.#completeChat(chat, signal);
+      const stops = this.#stops(options.signal);
+      const chat = await toOriginalChat(request, this.info, stops.signal);
+      return request.stream ? this.#streamChat(chat, stops) : this.#completeChat(chat, stops);
     };
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
     const complete = async (request: CompletionRequest, options: CallOptions = {}) => {
-      const signal = this.#combine(options.signal);
+      const stops = this.#stops(options.signal);
       const text = toOriginalText(request, this.info);
-      return request.stream ? this.#streamText(text, signal) : this.#completeText(text, signal);
+      return request.stream ? this.#streamText(text, stops) : this.#completeText(text, stops);
     };
     this.completions = { create: complete as TextCompletions['create'] };
   }
@@ -170,7 +178,7 @@ export class WebLlmEngine implements Engine {
     }
   }
 
-  async *#streamChat(chat: OriginalChat, signal: AbortSignal): AsyncGenerator<ChatCompletionChunk> {
+  async *#streamChat(chat: OriginalChat, stops: Stops): AsyncGenerator<ChatCompletionChunk> {
     const { plan } = chat;
     const header = this.#createHeader('chatcmpl');
     const chunk = (choices: ChatCompletionChunk['choices']): ChatCompletionChunk => ({
@@ -179,12 +187,11 @@ export class WebLlmEngine implements Engine {
       choices,
     });
     const usages: CompletionUsage[] = [];
-    const interrupt = this.#interrupt.signal;
     for (let index = 0; index < plan.choiceCount; index++) {
       yield chunk([{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }]);
       const parser = new AnswerParser({ hasReasoning: plan.form.hasReasoning, hasCalls: false });
       const request = { ...chat.request, seed: seedOf(chat.request.seed, index) };
-      const pieces = this.#pieces<MlcChunk>(() => this.#original.chatCompletion(request), signal, interrupt);
+      const pieces = this.#pieces<MlcChunk>(() => this.#original.chatCompletion(request), stops);
       let finish: FinishReason = 'abort';
       let next = await pieces.next();
       try {
@@ -212,12 +219,12 @@ export class WebLlmEngine implements Engine {
     if (plan.includeUsage) yield { ...chunk([]), usage: toUsage(usages) };
   }
 
-  async #completeChat(chat: OriginalChat, signal: AbortSignal): Promise<ChatCompletion> {
+  async #completeChat(chat: OriginalChat, stops: Stops): Promise<ChatCompletion> {
     const choices: ChatCompletion['choices'] = [];
     const plan = { ...chat.plan, includeUsage: true };
     let header: Header | undefined;
     let usage = toUsage([]);
-    for await (const chunk of this.#streamChat({ ...chat, plan }, signal)) {
+    for await (const chunk of this.#streamChat({ ...chat, plan }, stops)) {
       header ??= { id: chunk.id, created: chunk.created, model: chunk.model };
       usage = chunk.usage ?? usage;
       for (const choice of chunk.choices) {
@@ -228,7 +235,7 @@ export class WebLlmEngine implements Engine {
     return { ...(header as Header), object: 'chat.completion', choices, usage };
   }
 
-  async *#streamText(text: OriginalText, signal: AbortSignal): AsyncGenerator<Completion> {
+  async *#streamText(text: OriginalText, stops: Stops): AsyncGenerator<Completion> {
     const { plan } = text;
     const header = this.#createHeader('cmpl');
     const chunk = (choices: Completion['choices']): Completion => ({
@@ -237,10 +244,9 @@ export class WebLlmEngine implements Engine {
       choices,
     });
     const usages: CompletionUsage[] = [];
-    const interrupt = this.#interrupt.signal;
     for (let index = 0; index < plan.choiceCount; index++) {
       const request = { ...text.request, seed: seedOf(text.request.seed, index) };
-      const pieces = this.#pieces<MlcCompletion>(() => this.#original.completion(request), signal, interrupt);
+      const pieces = this.#pieces<MlcCompletion>(() => this.#original.completion(request), stops);
       let finish: 'stop' | 'length' | 'abort' = 'abort';
       let offset = 0;
       let next = await pieces.next();
@@ -265,11 +271,11 @@ export class WebLlmEngine implements Engine {
     if (plan.includeUsage) yield { ...chunk([]), usage: toUsage(usages) };
   }
 
-  async #completeText(text: OriginalText, signal: AbortSignal): Promise<Completion> {
+  async #completeText(text: OriginalText, stops: Stops): Promise<Completion> {
     const choices: Completion['choices'] = [];
     const plan = { ...text.plan, includeUsage: true };
     let last: Completion | undefined;
-    for await (const chunk of this.#streamText({ ...text, plan }, signal)) {
+    for await (const chunk of this.#streamText({ ...text, plan }, stops)) {
       last = chunk;
       for (const { index, text: said, finish_reason: finish, logprobs } of chunk.choices) {
         const before = choices[index] ?? { index, text: '', finish_reason: null, logprobs: null };
@@ -290,8 +296,7 @@ export class WebLlmEngine implements Engine {
    */
   async *#pieces<Piece>(
     open: () => Promise<AsyncIterable<Piece>>,
-    signal: AbortSignal,
-    interrupt: AbortSignal,
+    { signal, interrupt }: Stops,
   ): AsyncGenerator<Piece, Ended> {
     let leave: () => void;
     try {
@@ -344,11 +349,14 @@ export class WebLlmEngine implements Engine {
     };
   }
 
-  #combine(signal: AbortSignal | undefined): AbortSignal {
+  #stops(signal: AbortSignal | undefined): Stops {
     const unloading = this.#unloading.signal;
     unloading.throwIfAborted();
     signal?.throwIfAborted();
-    return signal ? AbortSignal.any([unloading, signal]) : unloading;
+    return {
+      signal: signal ? AbortSignal.any([unloading, signal]) : unloading,
+      interrupt: this.#interrupt.signal,
+    };
   }
 }
 

@@ -94,15 +94,20 @@ describe('models of web-llm', () => {
     const engine = new MLCEngine();
     await expect(engine.reload([TINY, 'Llama-3.2-1B-Instruct-q4f16_1-MLC'])).rejects.toThrow(/cannot share/);
   });
+});
 
-  it('are the only ones with logit processors', async () => {
+describe('a logit processor', () => {
+  it('is refused where the engine’s logits are out of reach, and nothing stays loaded', async () => {
     const processor: webllm.LogitProcessor = {
       processLogits: (logits) => logits,
       processSampledToken: () => {},
       resetState: () => {},
     };
-    const engine = new MLCEngine({ logitProcessorRegistry: new Map([[TINY, processor]]) });
-    await expect(engine.reload(TINY)).rejects.toThrow(/logits stay on the GPU/);
+    const counting = new CountingEngine();
+    const config = { logitProcessorRegistry: new Map([[TINY, processor]]) };
+    const engine = MLCEngine.withOpener(async () => counting, config);
+    await expect(engine.reload(TINY)).rejects.toMatchObject({ param: 'logitProcessorRegistry' });
+    expect(counting.isUnloaded).toBe(true);
   });
 });
 

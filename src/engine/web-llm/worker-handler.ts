@@ -43,8 +43,8 @@ export class WebWorkerMLCEngineHandler {
   chatOpts?: ChatOptions[] | undefined;
   readonly #streams = new Map<string, AsyncIterator<Chunk>>();
 
-  constructor() {
-    this.engine = new MLCEngine();
+  constructor(engine = new MLCEngine()) {
+    this.engine = engine;
     this.engine.setInitProgressCallback((report) =>
       this.postMessage({ kind: 'initProgressCallback', uuid: '', content: report }),
     );
@@ -55,7 +55,7 @@ export class WebWorkerMLCEngineHandler {
     self.postMessage(message);
   }
 
-  /** Sets processors of logits by model id; web-llm's own models only. */
+  /** Sets processors of logits by model id, for the next load. */
   setLogitProcessorRegistry(logitProcessorRegistry?: Map<string, LogitProcessor>): void {
     this.engine.setLogitProcessorRegistry(logitProcessorRegistry);
   }
