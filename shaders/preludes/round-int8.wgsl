@@ -32,6 +32,27 @@ fn digit_of(scaled: vec4f) -> vec4f {
   return clamp(round(scaled), vec4f(-127), vec4f(127));
 }
 
+// What the largest magnitude of a group, given by its bits, makes 127.
+fn scale_of(largest: u32) -> f32 { return bitcast<f32>(max(SMALLEST, largest)) / 127.0; }
+
+struct OctetDigits {
+  words: vec4u,
+  // Of the rounded values, in units of the scale.
+  sum: f32,
+}
+
+// The digits of eight values that were divided by their group's scale.
+fn split_octet(a: vec4f, b: vec4f) -> OctetDigits {
+  let high_a = digit_of(a);
+  let high_b = digit_of(b);
+  let low_a = digit_of((a - high_a) * 254.0);
+  let low_b = digit_of((b - high_b) * 254.0);
+  return OctetDigits(
+    vec4u(pack_even(high_a, high_b), pack_odd(high_a, high_b), pack_even(low_a, low_b), pack_odd(low_a, low_b)),
+    dot(high_a + high_b + (low_a + low_b) / 254.0, vec4f(1)),
+  );
+}
+
 // Rounds eight values; those of the group's other three quarters belong to the other invocations of index / 4.
 fn round_octet(a: vec4f, b: vec4f, index: u32) -> Digits {
   round_largest[index] = largest_bits(a, b);
@@ -41,17 +62,10 @@ fn round_octet(a: vec4f, b: vec4f, index: u32) -> Digits {
     max(round_largest[first], round_largest[first + 1u]),
     max(round_largest[first + 2u], round_largest[first + 3u]),
   );
-  let scale = bitcast<f32>(max(SMALLEST, largest)) / 127.0;
-  let inverse = 1.0 / scale;
-  let high_a = digit_of(a * inverse);
-  let high_b = digit_of(b * inverse);
-  let low_a = digit_of((a * inverse - high_a) * 254.0);
-  let low_b = digit_of((b * inverse - high_b) * 254.0);
-  round_sums[index] = dot(high_a + high_b + (low_a + low_b) / 254.0, vec4f(1));
+  let scale = scale_of(largest);
+  let octet = split_octet(a * (1.0 / scale), b * (1.0 / scale));
+  round_sums[index] = octet.sum;
   workgroupBarrier();
   let sum = round_sums[first] + round_sums[first + 1u] + round_sums[first + 2u] + round_sums[first + 3u];
-  return Digits(
-    vec4u(pack_even(high_a, high_b), pack_odd(high_a, high_b), pack_even(low_a, low_b), pack_odd(low_a, low_b)),
-    vec2f(scale / 254.0, 7.0 * scale * sum),
-  );
+  return Digits(octet.words, vec2f(scale / 254.0, 7.0 * scale * sum));
 }

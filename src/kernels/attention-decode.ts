@@ -30,7 +30,8 @@ export function attentionDecodeInt8(
   return [splitKeys(options), attentionCombineInt8({ ...options, label: `${options.label}.combine` })];
 }
 
-function splitKeys(options: SplitKeysOptions): KernelCall {
+/** Attention of one token a sequence over each part of the keys; its parts are yet to be joined. */
+export function splitKeys(options: SplitKeysOptions): KernelCall {
   const { tiling } = options;
   const label = `${options.label}.split`;
   if (tiling && supportsAttentionSplit(options, tiling)) return attentionSplit({ ...options, label, tiling });

@@ -44,6 +44,8 @@ export interface KernelCall {
   readonly program: ProgramDescriptor;
   readonly bindings: Readonly<Record<string, BufferRef>>;
   readonly grid: readonly [Extent, Extent, Extent];
+  /** Bytes of weights that it reads, where its bindings hold more. */
+  readonly weightBytes?: number;
 }
 
 /** How partial sums of a workgroup are added: by subgroup operations or through workgroup memory. */

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { reflectBindings } from '../gpu/shader-source.ts';
 import { encodeRows, encodeStep, type Row, type Step } from '../model/step.ts';
+import { DECODE_LAYER_STORAGE_BUFFERS } from './decode-layer.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from './matvec-int8.ts';
 
 const SHADERS = new URL('../../shaders/', import.meta.url);
@@ -20,6 +21,9 @@ const WIDE_VARIANTS = [
   // The qkv product with bias, M-RoPE and the append to the cache in one dispatch.
   { shader: 'matvec-int8', prelude: 'store4-rope', storageBuffers: ROPE_QKV_STORAGE_BUFFERS },
 ] as const;
+
+/** Kernels of a whole layer, which the compiler takes only where the device's limit allows it. */
+const WIDE_KERNELS: Readonly<Record<string, number>> = { 'decode-layer': DECODE_LAYER_STORAGE_BUFFERS };
 
 /** Kernels that only finish another one's work, and share its twin and its parity test. */
 const FINISHERS: Readonly<Record<string, string>> = { 'merge-logprobs': 'top-logprobs' };
@@ -97,7 +101,7 @@ describe('Shader files', () => {
     const wide = WIDE_VARIANTS.filter(({ shader }) => shader === name).map(({ prelude }) => prelude);
     const count = largestStorageCount(readShader(name), new Set(wide));
     expect(count).toBeGreaterThan(0);
-    expect(count).toBeLessThanOrEqual(MAX_STORAGE_BUFFERS);
+    expect(count).toBeLessThanOrEqual(WIDE_KERNELS[name] ?? MAX_STORAGE_BUFFERS);
   });
 
   it.each(WIDE_VARIANTS)(

@@ -1,4 +1,5 @@
-import { attentionDecodeInt8 } from '../kernels/attention-decode.ts';
+import { attentionDecodeInt8, splitKeys } from '../kernels/attention-decode.ts';
+import { decodeLayer, layerMail, type LayerTiling } from '../kernels/decode-layer.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
 import { INT8_GROUP, int8Words, type Int8Activations } from '../kernels/int8-activations.ts';
@@ -52,6 +53,11 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     }),
     quantizeActivations({ label: 'layer.0.quantize', rows: 'tokens', K: C, x: normed, y: x }),
   );
+  const { layerTiling } = compiler.options;
+  if (columns === 1 && layerTiling) {
+    addWholeLayers(compiler, weights, { rows, hidden, x, tiling: layerTiling });
+    return x;
+  }
   weights.layers.forEach((layer, index) => {
     const next = weights.layers[index + 1];
     addAttention(compiler, layer, index, { rows, hidden, x });
@@ -62,6 +68,70 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     });
   });
   return x;
+}
+
+/** Adds the layers in two dispatches each: attention's splits, and everything up to the next layer's. */
+function addWholeLayers(
+  compiler: DecodeInt8Compiler,
+  { layers, finalNorm }: TextWeights,
+  refs: { rows: BufferRef; hidden: BufferRef; x: Int8Activations; tiling: LayerTiling },
+): void {
+  const { builder, config, options, columns } = compiler;
+  const { C, H, D } = config;
+  const { rows, x, tiling } = refs;
+  const q = builder.buffer('q', columns * H * D);
+  // Each layer reads one and writes the other: a workgroup may still read while another is done.
+  const streams = [refs.hidden, builder.buffer('hidden.next', columns * C)];
+  const rope = builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions);
+  const splitCount = columns * H * options.splits;
+  const partials = builder.buffer('partials', splitCount * (D + 2));
+  const mail = (index: number): BufferRef =>
+    builder.buffer(`mail.${mailOf(index, layers.length)}`, layerMail(config).words);
+  const turn = { ...config, ...options, rows, columns };
+  const first = addKeyValueCache(builder, config, options, 0);
+  builder.add(...addQkv(compiler, layers[0], 'layer.0', { rows, q, x, ...first }));
+  layers.forEach((layer, index) => {
+    const label = `layer.${index}`;
+    const next = layers[index + 1];
+    builder.add(
+      splitKeys({
+        ...turn,
+        label: `${label}.attention`,
+        tiling: options.splitTiling,
+        q,
+        ...addKeyValueCache(builder, config, options, index),
+        partialOutput: { ...partials, byteLength: splitCount * D * 4 },
+        partialStats: { ...partials, byteOffset: splitCount * D * 4, byteLength: splitCount * 8 },
+      }),
+      decodeLayer({
+        ...turn,
+        label,
+        epsilon: config.rmsNormEpsilon,
+        tiling,
+        weights: layer,
+        partials,
+        hidden: streams[index % 2],
+        mail: mail(index),
+        oldMail: mail((index + layers.length - 1) % layers.length),
+        end: next
+          ? {
+              norm: next.inputNorm,
+              qkv: next.qkv,
+              qkvBias: next.qkvBias,
+              rope,
+              hidden: streams[(index + 1) % 2],
+              q,
+              ...addKeyValueCache(builder, config, options, index + 1),
+            }
+          : { norm: finalNorm, head: x },
+      }),
+    );
+  });
+}
+
+/** Neighbouring layers, and the last and the first, have different mail. */
+function mailOf(index: number, count: number): number {
+  return index === count - 1 && index % 2 === 0 ? 2 : index % 2;
 }
 
 /** Adds the head's product from f32 or int8 rows. */

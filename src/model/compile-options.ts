@@ -1,5 +1,6 @@
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import type { SplitTiling } from '../kernels/attention-split.ts';
+import { DECODE_LAYER_STORAGE_BUFFERS, type LayerTiling } from '../kernels/decode-layer.ts';
 import type { CacheFormat, Reduction } from '../kernels/kernel.ts';
 import { MATRIX_WORKGROUP_BYTES } from '../kernels/attention-matrix.ts';
 import { ATTENTION_WIDE_BYTES, type WideLines } from '../kernels/attention-wide.ts';
@@ -40,6 +41,10 @@ export interface CompileOptions {
   readonly matvecWorkgroup: number;
   /** How the int8 products of a decode step share their work. */
   readonly int8Tilings: Int8Tilings;
+  /** How a decode step runs most of a layer in one dispatch; absent: in a dispatch for each product and norm. */
+  readonly layerTiling?: LayerTiling | undefined;
+  /** Whether the device may be tried for that: see `withWholeLayers`. */
+  readonly allowsWholeLayers: boolean;
   /** Invocations of a sampling workgroup. */
   readonly sampleWorkgroup: number;
   /** Most words of an image's widest activations: its MLPs take as many rows at a time as these hold. */
@@ -73,6 +78,7 @@ export interface CompileRequest {
   readonly manyRows?: ManyRows;
   readonly int8Tilings?: Int8Tilings;
   readonly imagePieceWords?: number;
+  readonly layerTiling?: LayerTiling;
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
 }
@@ -108,6 +114,8 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
     imagePieceWords: request.imagePieceWords ?? IMAGE_PIECE_WORDS,
+    layerTiling: request.layerTiling,
+    allowsWholeLayers: allowsWholeLayers(capabilities, reduction),
     // The kernel for subgroups is done with a split sooner.
     splits: request.splits ?? (isSoftware ? 4 : reduction === 'subgroup' ? 256 : 128),
     ...(reduction === 'subgroup' && {
@@ -129,6 +137,29 @@ function chooseTilings(reduction: Reduction, largestSubgroup: number): Int8Tilin
     down: rows,
     head: least <= 64 ? { lanes: 64, sets: 2, rows: 4 } : rows,
   };
+}
+
+/**
+ * Whole layers run on NVIDIA only, whose multiprocessors run every workgroup that they hold at the same time, each of its
+ * subgroups by turns.
+ */
+function allowsWholeLayers(
+  { adapter, isSoftware, cuda, hasInt8Dot, subgroupSizes, limits }: Capabilities,
+  reduction: Reduction,
+): boolean {
+  return (
+    adapter.vendor === 'nvidia' &&
+    !isSoftware &&
+    !cuda &&
+    hasInt8Dot &&
+    reduction === 'subgroup' &&
+    subgroupSizes.min === 32 &&
+    subgroupSizes.max === 32 &&
+    limits.maxStorageBuffers >= DECODE_LAYER_STORAGE_BUFFERS &&
+    limits.maxWorkgroupInvocations >= 512 &&
+    // A layer's weights, and the head's, are one binding.
+    limits.maxBindingBytes >= 2 ** 30
+  );
 }
 
 /** Few invocations, because software runs each of them in turn. */

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Capabilities } from '../gpu/capabilities.ts';
+import type { LayerTiling } from '../kernels/decode-layer.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
 import { chooseCompileOptions } from './compile-options.ts';
 import { compileDecode } from './compile-text.ts';
@@ -53,7 +54,7 @@ const LEAST: Capabilities = {
   hasSubgroups: false,
 };
 
-function compile(capabilities: Capabilities, columns: number): Plan {
+function compile(capabilities: Capabilities, columns: number, layerTiling?: LayerTiling): Plan {
   const config = parseModelConfig(createSyntheticConfig());
   const tensors = expectedTensors(config).flatMap((tensor) =>
     storedArrays(tensor, weightFormat(tensor, 'q4f16_1', 'default')).map(
@@ -61,7 +62,11 @@ function compile(capabilities: Capabilities, columns: number): Plan {
     ),
   );
   const layout = layOutWeights(config, new Map(tensors), capabilities.limits);
-  const options = chooseCompileOptions(capabilities, { context: 4096, slots: 8 });
+  const options = chooseCompileOptions(capabilities, {
+    context: 4096,
+    slots: 8,
+    ...(layerTiling && { layerTiling }),
+  });
   return compileDecode(config, layout.text, options, columns);
 }
 
@@ -151,6 +156,19 @@ describe('The decode step of the 9B model', () => {
       head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
       head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 2560 x 1 x 1, 5 buffers, 47.2 MB of weights"
     `);
+  });
+
+  it('is two dispatches a layer where workgroups may wait for each other', () => {
+    const plan = compile(STOCK, 1, { workgroups: 132, workgroup: 512 });
+    const { dispatches, weightBytes } = measurePlan(plan);
+    expect({ dispatches, weightBytes }).toEqual({ dispatches: 85, weightBytes: 4_938_006_528 });
+    const neighbours = plan.calls.filter(({ program }) => program.shader === 'decode-layer');
+    neighbours.forEach(({ bindings }, index) => {
+      const before = neighbours.at(index - 1)?.bindings;
+      // A layer clears the mail of the one before it, the first of a step that of the last.
+      expect(bindings['old_mail']).toEqual(before?.['mail']);
+      expect(bindings['mail']).not.toEqual(bindings['old_mail']);
+    });
   });
 
   it.each([

@@ -59,6 +59,19 @@ const VARIANTS = [
     reduction: 'subgroup',
     decodesOnly: true,
   },
+  {
+    name: 'glm4v-b',
+    format: 'q4f16_1',
+    goldens: 'golden-q4.safetensors',
+    tolerance: 2e-3,
+    arithmetic: 'int8',
+    storageBuffers: 12,
+    reduction: 'subgroup',
+    decodesOnly: true,
+    // One workgroup, because software does not promise to run several at the same time.
+    workgroupStorageBytes: 32768,
+    layerTiling: { workgroups: 1, workgroup: 64 },
+  },
   // Only where the toggles give the adapter what it takes.
   ...(process.env['AUTOGLM_DAWN_TOGGLES']?.includes('allow_unsafe_apis')
     ? [{ ...DIGITS, manyRows: 'matrix', workgroupStorageBytes: 49152 } as const]
@@ -66,17 +79,19 @@ const VARIANTS = [
 ] as const;
 
 for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
-  const { arithmetic, storageBuffers, reduction, decodesOnly, manyRows, workgroupStorageBytes } = {
-    arithmetic: 'f32',
-    storageBuffers: 8,
-    reduction: 'workgroup',
-    // What is not a decode step is the same for every variant of it.
-    decodesOnly: false,
-    manyRows: 'f32',
-    workgroupStorageBytes: 16384,
-    ...variant,
-  } as const;
-  describe(`${name} at ${format}, decoding in ${arithmetic} by ${reduction} with ${storageBuffers} buffers, prompts in ${manyRows}`, () => {
+  const { arithmetic, storageBuffers, reduction, decodesOnly, manyRows, workgroupStorageBytes, layerTiling } =
+    {
+      arithmetic: 'f32',
+      storageBuffers: 8,
+      reduction: 'workgroup',
+      // What is not a decode step is the same for every variant of it.
+      decodesOnly: false,
+      manyRows: 'f32',
+      workgroupStorageBytes: 16384,
+      layerTiling: undefined,
+      ...variant,
+    } as const;
+  describe(`${name} at ${format}, decoding in ${arithmetic} by ${reduction} with ${storageBuffers} buffers, prompts in ${manyRows}${layerTiling ? ', whole layers' : ''}`, () => {
     const device = useDevice({ storageBuffers, workgroupStorageBytes });
     let model: LanguageModel;
     let goldens: SafetensorsFile;
@@ -84,7 +99,12 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
     beforeAll(async () => {
       inputs = await readGoldens(name);
       goldens = await readGoldens(name, file);
-      model = await loadGoldenModel(device(), name, format, { arithmetic, reduction, manyRows });
+      model = await loadGoldenModel(device(), name, format, {
+        arithmetic,
+        reduction,
+        manyRows,
+        ...(layerTiling && { layerTiling }),
+      });
       // Software compiles the large programs for prompts for long.
     }, 400_000);
     afterAll(() => model?.destroy());

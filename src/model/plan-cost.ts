@@ -19,7 +19,8 @@ export function measurePlan(plan: Plan): PlanCost {
 /** Shaders that read all of their weight: an embedding reads a row of its table, and a norm's weight is small. */
 const PRODUCT = /^(mat|gate-up)/;
 
-function matrixBytes({ program, bindings }: KernelCall): number {
+function matrixBytes({ program, bindings, weightBytes }: KernelCall): number {
+  if (weightBytes !== undefined) return weightBytes;
   if (!PRODUCT.test(program.shader)) return 0;
   return (bindings['weight']?.byteLength ?? 0) + (bindings['weight_scale']?.byteLength ?? 0);
 }

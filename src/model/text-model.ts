@@ -11,6 +11,7 @@ import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
 import { encodeRows, encodeStep, IMAGE_FLAG, ROW_BYTES, type Row } from './step.ts';
 import type { TextWeights } from './weight-layout.ts';
+import { withWholeLayers } from './whole-layers.ts';
 
 /** Consecutive image tokens of a prompt and where their features are. */
 export interface ImageRun {
@@ -81,7 +82,8 @@ export class TextModel {
     buffers: BufferTable,
     parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
   ): Promise<TextModel> {
-    const { config, weights, options } = parts;
+    const { config, weights } = parts;
+    const options = await withWholeLayers(device, buffers, parts);
     const { rotaryDimensions, ropeTheta } = config.text;
     const plan = compilePrefill(config, weights, options);
     // The largest of each, so that no later step makes a shared buffer anew.
@@ -97,7 +99,7 @@ export class TextModel {
     const [prefill, lastHead] = await Promise.all(
       [plan, compileHead(config, weights, options, 1)].map((one) => PlanRunner.create(device, one, buffers)),
     );
-    const model = new TextModel(device, buffers, { ...parts, prefill, lastHead });
+    const model = new TextModel(device, buffers, { ...parts, options, prefill, lastHead });
     await model.#decodeFor(1);
     return model;
   }

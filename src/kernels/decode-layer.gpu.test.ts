@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest';
+import { packCache, unpackCache, UNTOUCHED_CACHE } from './cache-packing.test-support.ts';
+import { decodeLayer, DECODE_LAYER_STORAGE_BUFFERS, layerMail } from './decode-layer.ts';
+import { decodeLayerReference } from './decode-layer.reference.ts';
+import { roundToInt8Digits } from './int8-activations.reference.ts';
+import { expectInt8Close, INT8_TARGET, int8Target } from './int8-parity.test-support.ts';
+import type { BufferRef, KernelCall, WeightMatrix } from './kernel.ts';
+import { ropeQkvInt8Reference } from './matvec-int8.reference.ts';
+import {
+  expectClose,
+  randomFloats,
+  ref,
+  rowWords,
+  runKernel,
+  useDevice,
+  type Data,
+} from './parity.test-support.ts';
+import { packMatrix } from './weight-packing.test-support.ts';
+
+/** One buffer for many arrays, each at a place that a binding could start at. */
+class Arena {
+  readonly #name: string;
+  readonly #words: number[] = [];
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  add(data: Data): BufferRef {
+    const words = new Uint32Array(data.buffer);
+    const byteOffset = this.#words.length * 4;
+    this.#words.push(...words, ...new Uint32Array((64 - (words.length % 64)) % 64));
+    return { buffer: this.#name, byteOffset, byteLength: data.byteLength };
+  }
+
+  /** Random 4-bit weights, as a matrix of this buffer and as the numbers that they stand for. */
+  addMatrix(N: number, K: number, seed: number): { matrix: WeightMatrix; values: Float32Array } {
+    const { matrix, arrays, values } = packMatrix('m', { N, K, format: 'q4', seed });
+    const [part] = matrix.parts;
+    const placed = {
+      ...part,
+      weight: this.add(arrays['m.0']),
+      scale: this.add(arrays['m.scale.0']),
+    };
+    return { matrix: { ...matrix, parts: [placed] }, values };
+  }
+
+  get data(): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from(this.#words);
+  }
+}
+
+/** Sizes of the products' sums: twins add in another order. */
+const TOLERANCE = 2e-4;
+
+const SIZES = {
+  C: 96,
+  H: 4,
+  KV: 2,
+  D: 32,
+  F: 160,
+  epsilon: 1e-5,
+  splits: 4,
+  rotaryDimensions: 16,
+  mropeSections: [2, 3, 3],
+  context: 256,
+  cacheFormat: 'f16',
+  // Software promises to run one workgroup; waiting for others shows on a GPU alone (`parity.gpu.test.ts` there).
+  tiling: { workgroups: 1, workgroup: 64 },
+  leastSubgroup: 4,
+} as const;
+const TOKEN = { position: [7, 9, 4], slot: 1, cacheIndex: 69 } as const;
+const USED_SPLITS = 3;
+
+/** A layer's buffers with random contents, the call on them, and what the twin makes of them. */
+function createCase(end: 'qkv' | 'head') {
+  const { C, H, KV, D, F, splits, rotaryDimensions, context } = SIZES;
+  const layer = new Arena('layer');
+  const next = new Arena('next');
+  const vector = (arena: Arena, length: number, seed: number) => {
+    const values = randomFloats(length, seed);
+    return { values, ref: arena.add(values) };
+  };
+  const o = layer.addMatrix(C, H * D, 1);
+  const postAttentionNorm = vector(layer, C, 2);
+  const preMlpNorm = vector(layer, C, 3);
+  const gateUp = layer.addMatrix(2 * F, C, 4);
+  const down = layer.addMatrix(C, F, 5);
+  const postMlpNorm = vector(layer, C, 6);
+  const norm = vector(next, C, 7);
+  const qkv = next.addMatrix((H + 2 * KV) * D, C, 8);
+  const bias = vector(next, (H + 2 * KV) * D, 9);
+  const partialOutput = randomFloats(H * splits * D, 10);
+  const partialStats = randomFloats(H * splits * 2, 11).map((value) => 1 + Math.abs(value));
+  const hidden = randomFloats(C, 12);
+  const rope = randomFloats(20 * rotaryDimensions, 13);
+  const cache = packCache(new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE), 'f16');
+  const mail = new Uint32Array(layerMail(SIZES).words);
+  const arrays = {
+    layer: layer.data,
+    next: next.data,
+    partials: Float32Array.of(...partialOutput, ...partialStats),
+    hidden,
+    hiddenOut: new Float32Array(C),
+    rope,
+    rows: rowWords([TOKEN]),
+    mail,
+    oldMail: new Uint32Array(mail.length).fill(7),
+    q: new Float32Array(H * D),
+    keys: cache,
+    values: cache,
+    ...int8Target(C),
+  };
+  const call = decodeLayer({
+    label: 'test',
+    ...SIZES,
+    weights: {
+      o: o.matrix,
+      postAttentionNorm: postAttentionNorm.ref,
+      preMlpNorm: preMlpNorm.ref,
+      gateUp: gateUp.matrix,
+      down: down.matrix,
+      postMlpNorm: postMlpNorm.ref,
+    },
+    rows: ref('rows'),
+    partials: ref('partials'),
+    hidden: ref('hidden'),
+    mail: ref('mail'),
+    oldMail: ref('oldMail'),
+    end:
+      end === 'head'
+        ? { norm: norm.ref, head: INT8_TARGET }
+        : {
+            norm: norm.ref,
+            qkv: qkv.matrix,
+            qkvBias: bias.ref,
+            rope: ref('rope'),
+            hidden: ref('hiddenOut'),
+            q: ref('q'),
+            keys: ref('keys'),
+            values: ref('values'),
+          },
+  });
+  const expected = decodeLayerReference(
+    {
+      partialOutput,
+      partialStats,
+      hidden,
+      o: o.values,
+      postAttentionNorm: postAttentionNorm.values,
+      preMlpNorm: preMlpNorm.values,
+      gateUp: gateUp.values,
+      down: down.values,
+      postMlpNorm: postMlpNorm.values,
+      norm: norm.values,
+    },
+    { ...SIZES, usedSplits: USED_SPLITS },
+  );
+  return { call, arrays, expected, rope, qkv: qkv.values, bias: bias.values };
+}
+
+describe('DecodeLayer', () => {
+  const device = useDevice({ storageBuffers: DECODE_LAYER_STORAGE_BUFFERS });
+  const words = layerMail(SIZES);
+
+  it("matches the reference up to the next layer's query, key and value", async () => {
+    const { call, arrays, expected, rope, qkv, bias } = createCase('qkv');
+    const outputs = ['hiddenOut', 'q', 'keys', 'values', 'mail', 'oldMail'];
+    const results = await runKernel(device(), call, arrays, { outputs });
+    expectClose(new Float32Array(results.hiddenOut), expected.hidden, TOLERANCE);
+    const { KV, D, context } = SIZES;
+    const cache = {
+      keys: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
+      values: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
+    };
+    const q = ropeQkvInt8Reference({ x: expected.y, weight: qkv, bias, rope }, [TOKEN], cache, SIZES);
+    expectClose(new Float32Array(results.q), q, TOLERANCE);
+    // The cache rounds to f16; untouched places are large on purpose, so written rows are looked at alone.
+    for (const name of ['keys', 'values'] as const) {
+      const stored = unpackCache(results[name], 'f16');
+      const isWritten = (_: number, index: number): boolean => cache[name][index] !== UNTOUCHED_CACHE;
+      expectClose(stored.filter(isWritten), cache[name].filter(isWritten), 1e-3);
+      expect(
+        stored.filter((_, index) => !isWritten(0, index)).every((value) => value === UNTOUCHED_CACHE),
+      ).toBe(true);
+    }
+    expect(new Uint32Array(results.mail)[words.status]).toBe(0);
+    const left = new Uint32Array(results.oldMail).subarray(0, words.status + 1);
+    expect(left.every((word) => word === 0)).toBe(true);
+  });
+
+  it("matches the reference up to the head's input", async () => {
+    const { call, arrays, expected } = createCase('head');
+    const results = await runKernel(device(), call, arrays, { outputs: ['codes', 'totals', 'mail'] });
+    expectInt8Close(results, {
+      exact: Float32Array.from(expected.y),
+      rounded: roundToInt8Digits(expected.y),
+      inputError: TOLERANCE,
+    });
+    expect(new Uint32Array(results.mail)[words.status]).toBe(0);
+  });
+
+  it('says so when a workgroup waits in vain, and ends', async () => {
+    const { call, arrays } = createCase('head');
+    // Compiled for two workgroups, of which one never comes.
+    const alone: KernelCall = { ...twoWorkgroups(call), grid: [1, 1, 1] };
+    const results = await runKernel(device(), alone, arrays, { outputs: ['mail'] });
+    expect(new Uint32Array(results.mail)[words.status]).toBe(1);
+  });
+
+  it('counts its workgroups and does nothing else when asked to', async () => {
+    const { call, arrays } = createCase('head');
+    const mail = arrays.mail.slice();
+    mail[words.counting] = 1;
+    const results = await runKernel(
+      device(),
+      { ...call, grid: [3, 1, 1] },
+      { ...arrays, mail },
+      { outputs: ['mail', 'codes', 'oldMail'] },
+    );
+    const residents = new Uint32Array(results.mail)[words.residents];
+    expect(residents).toBeGreaterThanOrEqual(1);
+    expect(residents).toBeLessThanOrEqual(3);
+    expect(new Uint32Array(results.codes)).toEqual(arrays.codes);
+    expect(new Uint32Array(results.oldMail)).toEqual(arrays.oldMail);
+  });
+});
+
+/** The call with constants for two workgroups, each of which takes half of the rows. */
+function twoWorkgroups(call: KernelCall): KernelCall {
+  const { C, F } = SIZES;
+  const shape = { ...call.program.shape, WORKGROUPS: 2, C_BLOCK: C / 2, F_BLOCK: F / 2 };
+  return { ...call, program: { ...call.program, shape } };
+}

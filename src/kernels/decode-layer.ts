@@ -1,0 +1,233 @@
+import endHeadSource from '#shaders/preludes/layer-end-head.wgsl?raw';
+import endQkvSource from '#shaders/preludes/layer-end-qkv.wgsl?raw';
+import source from '#shaders/decode-layer.wgsl?raw';
+import { ceilDivide } from '../base/maths.ts';
+import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
+import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
+import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { reductionPrelude } from './reduction.ts';
+import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
+
+/** Storage buffers that `decodeLayer` binds: more than every device grants. */
+export const DECODE_LAYER_STORAGE_BUFFERS = 12;
+
+/** How the workgroups of a whole layer share its work. */
+export interface LayerTiling {
+  /** Workgroups, all of which the device runs at the same time. */
+  readonly workgroups: number;
+  /** Invocations of each: a power of two. */
+  readonly workgroup: number;
+}
+
+/** The weights of a layer that `decodeLayer` reads, all in one buffer; shapes as in `TextLayerWeights`. */
+export interface LayerWeights {
+  readonly o: WeightMatrix;
+  readonly postAttentionNorm: BufferRef;
+  readonly preMlpNorm: BufferRef;
+  readonly gateUp: WeightMatrix;
+  readonly down: WeightMatrix;
+  readonly postMlpNorm: BufferRef;
+}
+
+/** What follows a layer, all of it in one buffer. */
+export type LayerEnd =
+  | {
+      readonly norm: BufferRef;
+      readonly qkv: WeightMatrix;
+      readonly qkvBias: BufferRef;
+      /** [positions, rotaryDimensions / 2] cosine and sine */
+      readonly rope: BufferRef;
+      /** [C] the residual stream after the layer */
+      readonly hidden: BufferRef;
+      /** [H, D] */
+      readonly q: BufferRef;
+      /** The next layer's cache, [slots, KV, context, D] each. */
+      readonly keys: BufferRef;
+      readonly values: BufferRef;
+    }
+  | { readonly norm: BufferRef; readonly head: Int8Activations };
+
+/** What `decodeLayer` computes with; shapes in brackets. */
+export interface DecodeLayerOptions extends Omit<
+  RopeAppendOptions,
+  'qkv' | 'bias' | 'rope' | 'q' | 'keys' | 'values'
+> {
+  readonly C: number;
+  readonly F: number;
+  readonly epsilon: number;
+  readonly splits: number;
+  readonly tiling: LayerTiling;
+  readonly leastSubgroup: number;
+  readonly cacheFormat: CacheFormat;
+  readonly weights: LayerWeights;
+  /** [H, splits, D], then [H, splits, 2], from the layer's attention */
+  readonly partials: BufferRef;
+  /** [C] the residual stream before the layer; not the buffer that `end` writes */
+  readonly hidden: BufferRef;
+  /** [`layerMailWords`] zero; and the mail of the dispatch before, which becomes zero */
+  readonly mail: BufferRef;
+  readonly oldMail: BufferRef;
+  readonly end: LayerEnd;
+}
+
+/** Where in `mail` the host finds how a layer went, in words; see the shader. */
+export interface LayerMail {
+  readonly words: number;
+  /** Not 0 when a workgroup waited in vain. */
+  readonly status: number;
+  /** Set to 1, the kernel only counts how many of its workgroups run at the same time. */
+  readonly counting: number;
+  readonly residents: number;
+}
+
+/** The words through which the workgroups of a layer exchange activations, and a few for the host. */
+export function layerMail({ C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>): LayerMail {
+  const status = H * D + 2 * C + F;
+  return { words: status + 4, status, counting: status + 1, residents: status + 3 };
+}
+
+/**
+ * Whether one workgroup can hold what a layer's rows are multiplied with: an octet of C and of the heads' outputs, and a
+ * group of F, for each invocation.
+ */
+export function supportsDecodeLayer(
+  { C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>,
+  workgroup: number,
+): boolean {
+  return (
+    [C, D, F].every((width) => width % INT8_GROUP === 0) &&
+    Math.max(C, H * D) / 8 <= workgroup &&
+    F / INT8_GROUP <= workgroup
+  );
+}
+
+/** A decoder layer after its attention, and the next layer's qkv product or the head's input. */
+export function decodeLayer(options: DecodeLayerOptions): KernelCall {
+  const { label, C, H, D, F, epsilon, splits, tiling, leastSubgroup, cacheFormat } = options;
+  const { weights, rows, partials, hidden, mail, oldMail, end } = options;
+  const { o, postAttentionNorm, preMlpNorm, gateUp, down, postMlpNorm } = weights;
+  const { workgroups, workgroup } = tiling;
+  const hasQkv = 'qkv' in end;
+  const qkvRows = hasQkv ? end.qkv.N : 0;
+  const { lanesC, lanesHd, cBlock, fBlock, qkvBlock, mostSums } = shareRows(options, qkvRows);
+  const layer = wholeBuffer(down.parts[0].weight);
+  const next = wholeBuffer(end.norm);
+  return {
+    label,
+    program: {
+      shader: 'decode-layer',
+      source,
+      preludes: [
+        ROW,
+        KEYS_PER_SPLIT,
+        cachePrelude(cacheFormat),
+        reductionPrelude('subgroup'),
+        ROUND_INT8,
+        hasQkv ? prelude('layer-end-qkv', endQkvSource) : prelude('layer-end-head', endHeadSource),
+      ],
+      shape: {
+        WORKGROUPS: workgroups,
+        WORKGROUP: workgroup,
+        LEAST_SUBGROUP: leastSubgroup,
+        C,
+        HD: H * D,
+        F,
+        QKV: qkvRows,
+        SPLITS: splits,
+        ...ropeConstants(options),
+        LANES_C: lanesC,
+        LANES_HD: lanesHd,
+        MOST_OCTETS: Math.max(C, H * D) / 8,
+        MOST_SUMS: mostSums,
+        C_BLOCK: cBlock,
+        F_BLOCK: fBlock,
+        QKV_BLOCK: qkvBlock,
+        ...matrixPlace('O', o),
+        ...matrixPlace('GATE_UP', gateUp),
+        ...matrixPlace('DOWN', down),
+        POST_ATTENTION: vectorPlace(postAttentionNorm),
+        PRE_MLP: vectorPlace(preMlpNorm),
+        POST_MLP: vectorPlace(postMlpNorm),
+        NEXT_NORM: vectorPlace(end.norm),
+        ...(hasQkv && { ...matrixPlace('QKV', end.qkv), QKV_BIAS: vectorPlace(end.qkvBias) }),
+      },
+      constants: { EPSILON: epsilon },
+    },
+    bindings: {
+      layer,
+      partials,
+      rows,
+      hidden,
+      mail,
+      old_mail: oldMail,
+      next,
+      ...(hasQkv
+        ? { hidden_out: end.hidden, rope: end.rope, q: end.q, keys: end.keys, values: end.values }
+        : { head_codes: end.head.codes, head_totals: end.head.totals }),
+    },
+    grid: [workgroups, 1, 1],
+    weightBytes: [o, gateUp, down, ...(hasQkv ? [end.qkv] : [])].reduce(
+      (total, matrix) => total + matrixBytes(matrix),
+      0,
+    ),
+  };
+}
+
+/** Bytes of workgroup memory that `decodeLayer` takes at most. */
+export function layerWorkgroupBytes(
+  options: Pick<DecodeLayerOptions, 'C' | 'H' | 'KV' | 'D' | 'F' | 'splits' | 'tiling' | 'leastSubgroup'>,
+): number {
+  const { C, H, KV, D, splits, tiling } = options;
+  const { mostSums } = shareRows(options, (H + 2 * KV) * D);
+  const octets = Math.max(C, H * D) / 8;
+  // Digits and their totals, sums of rows, the join of the splits, rounding, and reductions.
+  return octets * 18 + mostSums * 16 + splits * 4 + tiling.workgroup * (16 + 8 + 1) + 256;
+}
+
+/** Which rows a workgroup takes, in quads, how many invocations share one, and the sums that this leaves, in quads. */
+function shareRows(
+  {
+    C,
+    H,
+    D,
+    F,
+    tiling,
+    leastSubgroup,
+  }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'tiling' | 'leastSubgroup'>,
+  qkvRows: number,
+) {
+  const block = (count: number): number => ceilDivide(count, 4 * tiling.workgroups) * 4;
+  const [cBlock, fBlock, qkvBlock] = [block(C), block(F), block(qkvRows)];
+  const lanesC = lanesFor(C, leastSubgroup);
+  const lanesHd = lanesFor(H * D, leastSubgroup);
+  const sums = Math.max(cBlock * lanesHd, 2 * fBlock * lanesC, cBlock * tiling.workgroup, qkvBlock * lanesC);
+  return { lanesC, lanesHd, cBlock, fBlock, qkvBlock, mostSums: sums / (4 * leastSubgroup) };
+}
+
+/** Invocations that share a row of K: the power of two that gives each at most one group. */
+function lanesFor(K: number, leastSubgroup: number): number {
+  return Math.max(leastSubgroup, 2 ** Math.ceil(Math.log2(K / INT8_GROUP)));
+}
+
+function wholeBuffer({ buffer }: BufferRef): BufferRef {
+  return { buffer };
+}
+
+/** Places in a buffer of vectors of four words. */
+function vectorPlace({ byteOffset = 0 }: BufferRef): number {
+  return byteOffset / 16;
+}
+
+function matrixPlace(name: string, { parts: [part] }: WeightMatrix): Record<string, number> {
+  return {
+    [`${name}_WEIGHT`]: vectorPlace(part.weight),
+    [`${name}_SCALE`]: part.scale ? vectorPlace(part.scale) : 0,
+  };
+}
+
+function matrixBytes({ parts }: WeightMatrix): number {
+  return parts.reduce(
+    (total, { weight, scale }) => total + (weight.byteLength ?? 0) + (scale?.byteLength ?? 0),
+    0,
+  );
+}

@@ -1,0 +1,94 @@
+import type { Device } from '../gpu/device.ts';
+import {
+  layerMail,
+  layerWorkgroupBytes,
+  supportsDecodeLayer,
+  type LayerTiling,
+} from '../kernels/decode-layer.ts';
+import type { KernelCall } from '../kernels/kernel.ts';
+import type { BufferTable } from './buffer-table.ts';
+import type { CompileOptions } from './compile-options.ts';
+import { compileDecode } from './compile-text.ts';
+import { supportsInt8 } from './compile-decode-int8.ts';
+import type { ModelConfig } from './config.ts';
+import { PlanRunner } from './plan-runner.ts';
+import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
+
+/** Invocations of a whole layer's workgroup: an NVIDIA multiprocessor runs one such workgroup with its registers. */
+const WORKGROUP = 512;
+
+/** More workgroups than any GPU runs at the same time. */
+const COUNTED_WORKGROUPS = 1024;
+
+/** With fewer the waiting costs more than the dispatches that it saves. */
+const LEAST_RESIDENTS = 16;
+
+/**
+ * Options that run a decode step by whole layers (`decodeLayer`), where the device and the model can: its workgroups
+ * wait for each other, and WebGPU neither promises that they run at the same time nor says how many do. So the kernel
+ * counts them first, on the device itself.
+ *
+ * @throws AutoglmError `out-of-memory`, `device-lost`
+ */
+export async function withWholeLayers(
+  device: Device,
+  buffers: BufferTable,
+  { config, weights, options }: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+): Promise<CompileOptions> {
+  if (!options.allowsWholeLayers || options.layerTiling || !supportsWholeLayers(config, weights, options)) {
+    return options;
+  }
+  const counting = { ...options, layerTiling: { workgroups: 128, workgroup: WORKGROUP } };
+  const workgroups = await countResidents(device, buffers, { config, weights, options: counting });
+  const layerTiling: LayerTiling = { workgroups, workgroup: WORKGROUP };
+  const { maxWorkgroupStorageBytes } = device.capabilities.limits;
+  const fits =
+    layerWorkgroupBytes({ ...config.text, ...options, tiling: layerTiling }) <= maxWorkgroupStorageBytes;
+  return workgroups >= LEAST_RESIDENTS && fits ? { ...options, layerTiling } : options;
+}
+
+function supportsWholeLayers(config: ModelConfig, weights: TextWeights, options: CompileOptions): boolean {
+  return (
+    options.arithmetic === 'int8' &&
+    supportsInt8(config.text, weights) &&
+    supportsDecodeLayer(config.text, WORKGROUP) &&
+    weights.layers.every(isOneBuffer)
+  );
+}
+
+/** Whether a binding to the layer's buffer reaches all of its weights. */
+function isOneBuffer({ qkv, o, gateUp, down, inputNorm, postMlpNorm }: TextLayerWeights): boolean {
+  const matrices = [qkv, o, gateUp, down];
+  const names = [
+    inputNorm,
+    postMlpNorm,
+    ...matrices.flatMap(({ parts }) => parts.map(({ weight }) => weight)),
+  ];
+  return (
+    matrices.every(({ parts }) => parts.length === 1) &&
+    names.every(({ buffer }) => buffer === inputNorm.buffer)
+  );
+}
+
+/** How many workgroups of a layer's own program, with all that it takes of a multiprocessor, run at the same time. */
+async function countResidents(
+  device: Device,
+  buffers: BufferTable,
+  parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+): Promise<number> {
+  const { config, weights, options } = parts;
+  const plan = compileDecode(config, weights, options, 1);
+  await buffers.ensureScratch([plan]);
+  const layer = plan.calls.find(({ program }) => program.shader === 'decode-layer') as KernelCall;
+  const calls = [{ ...layer, grid: [COUNTED_WORKGROUPS, 1, 1] as const }];
+  const runner = await PlanRunner.create(device, { ...plan, calls }, buffers);
+  const mail = buffers.get(layer.bindings['mail'].buffer);
+  const words = layerMail(config.text);
+  device.write(mail, words.counting * 4, Uint32Array.of(1));
+  const recorder = device.createRecorder('count resident workgroups');
+  runner.record(recorder, {});
+  recorder.submit();
+  const [residents] = new Uint32Array(await device.read(mail, words.residents * 4, 4));
+  device.write(mail, words.counting * 4, new Uint32Array(3));
+  return residents;
+}
