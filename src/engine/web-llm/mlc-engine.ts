@@ -148,6 +148,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     };
   }
 
+  /** Answers a conversation in either way. */
   protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (this.#mlc) return this.#mlc.chatCompletion(request);
     const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
@@ -176,6 +177,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     return request.stream ? stream : assembleChat(stream);
   }
 
+  /** Goes on with a text in either way. */
   protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
     if (this.#mlc) return this.#mlc.completion(request);
     const { engine, chatOptions, processor } = this.#requireLoaded(request.model);

@@ -44,6 +44,7 @@ export abstract class MlcInterface {
     this.onProgress = initProgressCallback;
   }
 
+  /** Who is told of a load. */
   getInitProgressCallback(): InitProgressCallback | undefined {
     return this.onProgress;
   }
@@ -68,9 +69,12 @@ export abstract class MlcInterface {
     return this.answerText(request);
   }
 
+  /** Embeddings, of web-llm's models that make them. */
   abstract embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse>;
 
+  /** Answers a conversation in either way. */
   protected abstract answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer>;
 
+  /** Goes on with a text in either way. */
   protected abstract answerText(request: CompletionCreateParams): Promise<MlcTextAnswer>;
 }

@@ -80,16 +80,19 @@ export class WebWorkerMLCEngine extends MlcInterface implements MLCEngineInterfa
     this.chatOpts = options;
   }
 
+  /** Answers a conversation in either way. */
   protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (request.stream) return this.#stream<ChatCompletionChunk>('chatCompletionStreamInit', request);
     return this.#request('chatCompletionNonStreaming', { request, ...this.#expected() });
   }
 
+  /** Goes on with a text in either way. */
   protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
     if (request.stream) return this.#stream<Completion>('completionStreamInit', request);
     return this.#request('completionNonStreaming', { request, ...this.#expected() });
   }
 
+  /** Embeddings, of web-llm's models that make them. */
   override embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
     return this.#request('embedding', { request, ...this.#expected() });
   }
