@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import { chooseFallback, readGpuIdentity } from './choose-backend.ts';
 import type { BackendReason, Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
+import type { FitReport } from './fit-report.ts';
 import { openWorkerEngine } from './open-worker-engine.ts';
 import { SteadyEngine, type Recovery } from './steady-engine.ts';
 
@@ -37,6 +38,17 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         cure: 'Use backend="auto".',
       });
   }
+}
+
+/**
+ * What a model would take on this machine's GPU: exact bytes of weights, KV cache, work space and a screenshot, and
+ * what would have to be given up. Reads the model's json files and no weights, and allocates nothing.
+ *
+ * @throws AutoglmError `webgpu-unavailable`, `model-too-large`, or what reading the model folder throws
+ */
+export async function planModel(options: EngineOptions): Promise<FitReport> {
+  // The planner is loaded by pages that ask for it.
+  return (await import('./plan-model.ts')).planModel(options);
 }
 
 async function chooseEngine(options: EngineOptions): Promise<Engine> {

@@ -1,5 +1,5 @@
 /** The engine without the element: the entry `autoglm-web/engine`. A hand-written list; nothing here imports it. */
-export { createEngine } from './create-engine.ts';
+export { createEngine, planModel } from './create-engine.ts';
 export { createOpenAIFetch } from './openai-fetch.ts';
 export type { BackendChoice, EngineOptions, ModelLocation, WebLlmOptions } from './engine-options.ts';
 export type { FitReport } from './fit-report.ts';
