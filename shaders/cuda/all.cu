@@ -4,5 +4,6 @@
 #include "plain.cu"
 #include "sampler.cu"
 #include "decode.cu"
+#include "decode-step.cu"
 #include "gemm-wide.cu"
 #include "flash.cu"

@@ -16,6 +16,12 @@ typedef unsigned int u32;
   enum : u32 { name##__shared_bytes = (shared) };      \
   extern "C" __global__ void __launch_bounds__(threads, blocks) name
 
+// The same for a kernel whose blocks wait for each other: it is launched so that all of them run at once.
+#define KERNEL_TOGETHER(name, threads, shared)         \
+  enum : u32 { name##__is_cooperative = 1 };           \
+  enum : u32 { name##__shared_bytes = (shared) };      \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name
+
 // One token of a step.
 struct Row {
   u32 position[3];

@@ -209,41 +209,56 @@ KERNEL_DENSE(matvec_q4__store_swiglu, 256, 3, MATVEC_SHARED)
       });
 }
 
-// The qkv product with bias, M-RoPE and the append to the KV cache; q in f16, times Q_SCALE.
+// Where the qkv product's rows go: with bias and M-RoPE to q, in f16 times Q_SCALE, or to the KV cache.
+struct RopeTarget {
+  const float2* rope;
+  const Row* rows;
+  __half* q;
+  u32 H, KV, D, ROTARY_PAIRS, TIME_PAIRS, ROW_PAIRS, CONTEXT;
+  float Q_SCALE;
+
+  // Rows n and n + 1 of a column.
+  __device__ __forceinline__ void store(u32 column, u32 n, float low, float high, const float* bias, __half* keys,
+                                        __half* values) const {
+    low += bias[n];
+    high += bias[n + 1];
+    const Row* const row = rows + column;
+    const u32 head = n / D, dimension = n % D, pair = dimension / 2;
+    if (head < H + KV && pair < ROTARY_PAIRS) {
+      const u32 axis = pair < TIME_PAIRS ? 0 : pair < TIME_PAIRS + ROW_PAIRS ? 1 : 2;
+      const float2 turn = rope[(size_t)row->position[axis] * ROTARY_PAIRS + pair];
+      const float turned = low * turn.x - high * turn.y;
+      high = high * turn.x + low * turn.y;
+      low = turned;
+    }
+    u32* target;
+    if (head < H) {
+      low *= Q_SCALE;
+      high *= Q_SCALE;
+      target = reinterpret_cast<u32*>(q + (size_t)column * H * D + n);
+    } else {
+      const bool is_key = head < H + KV;
+      const size_t place = (((size_t)row->slot * KV + head - (is_key ? H : H + KV)) * CONTEXT + row->cache_index) * D;
+      target = reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension);
+    }
+    *target = pack_halves(low, high);
+  }
+};
+
 KERNEL_DENSE(matvec_q4__store_rope, 256, 3, MATVEC_SHARED)
 (const uint4* weight, const __half* weight_scale, const __half* x, const float* bias, const float2* rope,
  const Row* rows, __half* q, __half* keys, __half* values, u32 K, u32 N, u32 COLUMNS, u32 H, u32 KV, u32 D,
  u32 ROTARY_PAIRS, u32 TIME_PAIRS, u32 ROW_PAIRS, u32 CONTEXT, float Q_SCALE) {
   launch_dependents();
+  const RopeTarget target = {rope, rows, q, H, KV, D, ROTARY_PAIRS, TIME_PAIRS, ROW_PAIRS, CONTEXT, Q_SCALE};
   multiply_packed(
       weight, weight_scale, x, K, COLUMNS, (N + 15) / 16,
       [&](u32 tile, u32 half) -> size_t { return min(tile * 2 + half, N / 8 - 1); },
       [&](u32 tile, WarpSums sums) {
-        const u32 pair_in_tile = threadIdx.x % 8, column = threadIdx.x / 8;
-        const u32 n = tile * 16 + pair_in_tile * 2;
+        const u32 pair = threadIdx.x % 8, column = threadIdx.x / 8, n = tile * 16 + pair * 2;
         if (column >= COLUMNS || n >= N) return;
-        float low = sum_of_warps(sums, pair_in_tile * 2, column) + bias[n];
-        float high = sum_of_warps(sums, pair_in_tile * 2 + 1, column) + bias[n + 1];
-        const Row* const row = rows + column;
-        const u32 head = n / D, dimension = n % D, pair = dimension / 2;
-        if (head < H + KV && pair < ROTARY_PAIRS) {
-          const u32 axis = pair < TIME_PAIRS ? 0 : pair < TIME_PAIRS + ROW_PAIRS ? 1 : 2;
-          const float2 turn = rope[(size_t)row->position[axis] * ROTARY_PAIRS + pair];
-          const float turned = low * turn.x - high * turn.y;
-          high = high * turn.x + low * turn.y;
-          low = turned;
-        }
-        u32* target;
-        if (head < H) {
-          low *= Q_SCALE;
-          high *= Q_SCALE;
-          target = reinterpret_cast<u32*>(q + (size_t)column * H * D + n);
-        } else {
-          const bool is_key = head < H + KV;
-          const size_t place = (((size_t)row->slot * KV + head - (is_key ? H : H + KV)) * CONTEXT + row->cache_index) * D;
-          target = reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension);
-        }
-        *target = pack_halves(low, high);
+        target.store(column, n, sum_of_warps(sums, pair * 2, column), sum_of_warps(sums, pair * 2 + 1, column), bias,
+                     keys, values);
       });
 }
 

@@ -77,6 +77,12 @@ __device__ __forceinline__ __half2 load_shared_pair(u32 source) {
   return *reinterpret_cast<__half2*>(&bits);
 }
 
+__device__ __forceinline__ __half load_shared_half(u32 source) {
+  unsigned short bits;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(bits) : "r"(source) : "memory");
+  return __ushort_as_half(bits);
+}
+
 __device__ __forceinline__ void commit_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");

@@ -17,6 +17,7 @@ import { UnloadRequestEvent } from './unload-request-event.ts';
 
 const BACKEND_NAMES: Readonly<Record<EngineInfo['backend'], string>> = {
   webgpu: 'WebGPU',
+  cuda: 'CUDA',
   helper: 'Helper',
   'web-llm': 'WebLLM',
   remote: 'Remote',

@@ -16,7 +16,7 @@ import type {
 export interface EngineInfo {
   /** Model id or folder name, such as `autoglm-tiny-q4f16_1`. */
   readonly model: string;
-  readonly backend: 'webgpu' | 'helper' | 'web-llm' | 'remote';
+  readonly backend: 'webgpu' | 'cuda' | 'helper' | 'web-llm' | 'remote';
   /** Adapter in words for a badge, such as `nvidia ampere` or `SwiftShader (software)`. */
   readonly adapter: string;
   /** True when the adapter computes on the CPU. */

@@ -181,7 +181,7 @@ async function fingerprintOf({ manifest }: ModelFiles, { config }: ModelTexts): 
 function toInfo(device: Device, { label, manifest }: ModelFiles, { report }: DeviceFit): EngineInfo {
   return {
     model: modelName(label),
-    backend: 'webgpu',
+    backend: device.capabilities.cuda ? 'cuda' : 'webgpu',
     adapter: describeAdapter(device.capabilities),
     isSoftware: device.capabilities.isSoftware,
     contextWindow: report.contextWindow,

@@ -8,7 +8,7 @@ import { openHelperDevice } from './open-device.ts';
 import { openCudaDevice } from './open-cuda.ts';
 
 const MANIFEST: KernelManifest = {
-  abi: 1,
+  abi: 2,
   cuda: '13.0',
   targets: ['sm_90a'],
   sha256: '',

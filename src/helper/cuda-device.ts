@@ -14,7 +14,7 @@ import type {
 import { programLabel } from '../gpu/shader-source.ts';
 import type { CudaDriver, Handle } from './cuda-driver.ts';
 import { CudaGraphCache } from './cuda-graph-cache.ts';
-import { bufferNames, resolveKernel, type KernelManifest } from './cuda-kernels.ts';
+import { bufferNames, parameterOf, resolveKernel, type KernelManifest } from './cuda-kernels.ts';
 import { packParameters } from './cuda-parameters.ts';
 import { CudaReadback } from './cuda-readback.ts';
 import { CudaProfilingRecorder, CudaRecorder, type LaunchTimer } from './cuda-recorder.ts';
@@ -121,7 +121,7 @@ export class CudaDevice implements Device {
 
   createBindingSet(program: Program, ranges: Readonly<Record<string, BufferRange>>): CudaBindingSet {
     const target = program as CudaProgram;
-    const unknown = Object.keys(ranges).filter((name) => !target.bindingNames.includes(name));
+    const unknown = Object.keys(ranges).filter((name) => !target.bindingNames.includes(parameterOf(name)));
     assert(unknown.length === 0, `"${program.label}" declares no binding "${unknown.join('", "')}"`);
     const entries = Object.entries(ranges).map(
       ([name, { buffer, byteOffset = 0 }]) =>

@@ -4,10 +4,15 @@ import { assert } from '../base/assert.ts';
 import { AutoglmError } from '../base/errors.ts';
 import type { ProgramDescriptor } from '../gpu/device.ts';
 
-/** One parameter of a kernel; a `buffer` is a binding, the others are constants or shape. */
+/**
+ * One parameter of a kernel; a `buffer` is a binding, a `table` the addresses of all bindings `<name>.…` in their order,
+ * and the others are constants or shape.
+ */
 export interface KernelParameter {
   readonly name: string;
-  readonly type: 'buffer' | 'u32' | 'f32';
+  readonly type: 'buffer' | 'table' | 'u32' | 'f32';
+  /** Size of a table. */
+  readonly bytes?: number;
 }
 
 /** A compiled kernel, as the build found it in the source. */
@@ -17,6 +22,8 @@ export interface KernelFacts {
   /** Bytes of dynamic shared memory. */
   readonly sharedBytes: number;
   readonly parameters: readonly KernelParameter[];
+  /** Its blocks wait for each other: all of them must run at once. */
+  readonly isCooperative?: boolean;
 }
 
 /** What `build-cuda.mjs` writes beside the binary. */
@@ -39,7 +46,7 @@ export interface KernelBinary {
 }
 
 /** Format of the manifest that this code reads. */
-export const KERNEL_ABI = 1;
+export const KERNEL_ABI = 2;
 
 /** Where the binary may be, seen from the built command, its chunks, and the source. */
 const FOLDERS = ['../cuda/', './cuda/', '../../cuda/', '../../dist/cuda/'];
@@ -115,14 +122,23 @@ export function resolveKernel(manifest: KernelManifest, descriptor: ProgramDescr
   const symbol = symbols[0];
   const facts = manifest.kernels[symbol];
   const constants = { ...descriptor.shape, ...descriptor.constants };
-  const missing = facts.parameters.find(({ name, type }) => type !== 'buffer' && !(name in constants));
+  const missing = facts.parameters.find(({ name, type }) => !isMemory(type) && !(name in constants));
   assert(missing === undefined, `"${symbol}" needs a value for "${missing?.name}"`);
   return { symbol, facts, constants };
 }
 
-/** Names of a kernel's buffers in order. */
+/** Names of a kernel's buffers and tables in order. */
 export function bufferNames({ parameters }: KernelFacts): string[] {
-  return parameters.filter(({ type }) => type === 'buffer').map(({ name }) => name);
+  return parameters.filter(({ type }) => isMemory(type)).map(({ name }) => name);
+}
+
+/** The buffer or table that a binding belongs to. */
+export function parameterOf(binding: string): string {
+  return binding.split('.')[0];
+}
+
+function isMemory(type: KernelParameter['type']): boolean {
+  return type === 'buffer' || type === 'table';
 }
 
 function toSymbol(name: string): string {

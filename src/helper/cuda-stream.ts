@@ -26,7 +26,9 @@ export type Command =
       readonly byteLength: number;
     };
 
-/** CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: the next kernel starts before this one ends. */
+/** CU_LAUNCH_ATTRIBUTE_COOPERATIVE: all blocks run at once, or the launch fails. */
+const ATTRIBUTE_COOPERATIVE = 2;
+/** CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: the kernel starts before the one before it ends. */
 const ATTRIBUTE_EARLY_START = 6;
 /** CU_STREAM_NON_BLOCKING */
 const STREAM_NON_BLOCKING = 1;
@@ -42,6 +44,9 @@ export class CudaStream {
   readonly #configBytes = new Uint8Array(this.#config.buffer);
   /** `CUlaunchAttribute`; the config points to it. */
   readonly #attribute = new DataView(new ArrayBuffer(128));
+  readonly #startsEarly: boolean;
+  /** The kernel before takes every multiprocessor until its end. */
+  #isBehindCooperative = false;
 
   /** @param startsEarly kernels may start before their predecessors end (compute capability 9 and later) */
   constructor(driver: CudaDriver, { startsEarly }: { startsEarly: boolean }) {
@@ -49,11 +54,11 @@ export class CudaStream {
     const stream = new BigUint64Array(1);
     requireSuccess(driver.cuStreamCreate(stream, STREAM_NON_BLOCKING), 'create a stream');
     this.handle = stream[0];
-    this.#attribute.setUint32(0, ATTRIBUTE_EARLY_START, true);
+    this.#startsEarly = startsEarly;
+    // Both attributes are a flag.
     this.#attribute.setInt32(8, 1, true);
     this.#config.setBigUint64(32, this.handle, true);
     this.#config.setBigUint64(40, driver.addressOf(this.#attribute.buffer), true);
-    this.#config.setUint32(48, startsEarly ? 1 : 0, true);
   }
 
   run(command: Command): void {
@@ -109,7 +114,11 @@ export class CudaStream {
   #launch({ program, extra }: CudaBindingSet, grid: Grid, label: string): void {
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return;
     const config = this.#config;
-    const { threads, sharedBytes } = program.kernel.facts;
+    const { threads, sharedBytes, isCooperative = false } = program.kernel.facts;
+    const startsEarly = this.#startsEarly && !isCooperative && !this.#isBehindCooperative;
+    this.#attribute.setUint32(0, isCooperative ? ATTRIBUTE_COOPERATIVE : ATTRIBUTE_EARLY_START, true);
+    config.setUint32(48, isCooperative || startsEarly ? 1 : 0, true);
+    this.#isBehindCooperative = isCooperative;
     config.setUint32(0, grid[0], true);
     config.setUint32(4, grid[1], true);
     config.setUint32(8, grid[2], true);

@@ -5,6 +5,12 @@ import {
   MOST_GROUPED_HEADS,
   TENSOR_HEAD_SIZES,
 } from '../kernels/cuda/attention.ts';
+import {
+  cudaDecodeStep,
+  fitsDecodeStep,
+  MOST_STEP_COLUMNS,
+  STEP_SPLITS,
+} from '../kernels/cuda/decode-step.ts';
 import { fitsGemm, gemm } from '../kernels/cuda/gemm.ts';
 import {
   packQ4,
@@ -80,7 +86,13 @@ export function compileCudaDecode(
   const isPacked = decodesOnTensorCores(text, weights, options);
   const out = isPacked ? 'f16' : 'f32';
   const compiler = { builder, config: text, options, T: columns, columns, out, isPacked } as const;
-  addHead(compiler, weights.head, addDecoder(compiler, weights, { lastOut: out }));
+  const isOneKernel =
+    isPacked &&
+    options.hasStepKernel &&
+    columns <= MOST_STEP_COLUMNS &&
+    fitsDecodeStep(text, weights.layers, weights.head);
+  if (isOneKernel) addStep(compiler, weights, columns);
+  else addHead(compiler, weights.head, addDecoder(compiler, weights, { lastOut: out }));
   return builder.build();
 }
 
@@ -134,25 +146,54 @@ function layerMatrices({ layers }: TextWeights): WeightMatrix[] {
   return layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down]);
 }
 
+/** Adds a decode step as one kernel after the embedding. */
+function addStep(compiler: CudaCompiler, weights: TextWeights, columns: number): void {
+  const { builder, config, options } = compiler;
+  const { C, F, V, H, KV, D } = config;
+  const { hidden, rows } = addEmbedding(compiler, weights);
+  const partials = columns * H * STEP_SPLITS;
+  builder.add(
+    cudaDecodeStep({
+      ...config,
+      ...options,
+      label: 'step',
+      columns,
+      epsilon: config.rmsNormEpsilon,
+      layers: weights.layers.map((layer, index) => ({
+        ...layer,
+        ...addKeyValueCache(builder, config, options, index),
+      })),
+      finalNorm: weights.finalNorm,
+      head: weights.head,
+      rope: builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions),
+      rows,
+      hidden,
+      nextHidden: builder.buffer('next-hidden', columns * C),
+      q: addActivations(compiler, 'q', H * D),
+      attended: addActivations(compiler, 'attended', H * D),
+      projected: builder.buffer('projected', columns * C),
+      activated: addActivations(compiler, 'activated', F),
+      partialOutput: builder.buffer('partial-output', partials * D),
+      partialStats: builder.buffer('partial-stats', partials * 2),
+      arrivals: builder.buffer('step-arrivals', MAX_COLUMNS * KV),
+      barrier: builder.buffer('step-barrier', 1),
+      logits: builder.buffer(TEXT_BUFFERS.logits, columns * V),
+    }),
+  );
+}
+
 /** Adds all layers and gives back the last norm's output. */
 function addDecoder(
   compiler: CudaCompiler,
   weights: TextWeights,
   { lastOut }: { lastOut: ActivationFormat },
 ): BufferRef {
-  const { builder, config, T, columns } = compiler;
+  const { builder, config, T } = compiler;
   const { C } = config;
-  const rows =
-    columns === undefined
-      ? builder.buffer(TEXT_BUFFERS.promptRows, T * ROW_WORDS)
-      : builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
-  builder.buffer(TEXT_BUFFERS.step, STEP_WORDS, 'uniform');
-  const hidden = builder.buffer(TEXT_BUFFERS.hidden, T * C);
-  const features = builder.buffer(TEXT_BUFFERS.features, T * C);
+  const { hidden, rows } = addEmbedding(compiler, weights);
   const x = addActivations(compiler, 'normed', C);
   const last = lastOut === 'f32' ? builder.buffer(TEXT_BUFFERS.normed, T * C) : x;
   builder.add(
-    ...embedTokens({ label: 'embed', table: weights.embedding, rows, features, hidden }),
     cudaRmsNorm({
       ...normOptions(compiler, 'layer.0.input-norm'),
       x: hidden,
@@ -176,6 +217,22 @@ function addDecoder(
     );
   });
   return last;
+}
+
+/** Adds the lookup of the step's tokens. */
+function addEmbedding(
+  { builder, config, T, columns }: CudaCompiler,
+  { embedding }: TextWeights,
+): { rows: BufferRef; hidden: BufferRef } {
+  const rows =
+    columns === undefined
+      ? builder.buffer(TEXT_BUFFERS.promptRows, T * ROW_WORDS)
+      : builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
+  builder.buffer(TEXT_BUFFERS.step, STEP_WORDS, 'uniform');
+  const hidden = builder.buffer(TEXT_BUFFERS.hidden, T * config.C);
+  const features = builder.buffer(TEXT_BUFFERS.features, T * config.C);
+  builder.add(...embedTokens({ label: 'embed', table: embedding, rows, features, hidden }));
+  return { rows, hidden };
 }
 
 function addAttention(

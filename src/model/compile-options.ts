@@ -15,6 +15,8 @@ export interface CompileOptions {
   readonly multiprocessors: number;
   /** Products of many rows by the matrix instructions that compute capability 9 alone has. */
   readonly hasWideProducts: boolean;
+  /** Whether a CUDA decode step of few sequences is one kernel (compute capability 9); off until it is faster for all. */
+  readonly hasStepKernel: boolean;
   /** Tokens of the KV cache for each sequence. */
   readonly context: number;
   /** Sequences that the KV cache holds side by side. */
@@ -81,6 +83,7 @@ export interface CompileRequest {
   readonly layerTiling?: LayerTiling;
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
+  readonly hasStepKernel?: boolean;
 }
 
 /** Chooses the variants for a device. */
@@ -94,6 +97,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     target: isCuda ? 'cuda' : 'webgpu',
     multiprocessors: capabilities.cuda?.multiprocessors ?? 0,
     hasWideProducts: capabilities.cuda?.computeCapability === 9,
+    hasStepKernel: request.hasStepKernel ?? false,
     context: request.context,
     slots: request.slots ?? 1,
     // CUDA has no kernels for a cache in 8 bits.

@@ -17,10 +17,15 @@ export function measurePlan(plan: Plan): PlanCost {
 }
 
 /** Shaders that read all of their weight: an embedding reads a row of its table, and a norm's weight is small. */
-const PRODUCT = /^(mat|gate-up)/;
+const PRODUCT = /^(mat|gate-up|decode-step)/;
+
+/** Bindings of a product's weight, and of all products of a step that is one kernel. */
+const MATRIX = /^(weight|head|layers\.\d+\.(qkv|o|gate_up|down))(_scale)?$/;
 
 function matrixBytes({ program, bindings, weightBytes }: KernelCall): number {
   if (weightBytes !== undefined) return weightBytes;
   if (!PRODUCT.test(program.shader)) return 0;
-  return (bindings['weight']?.byteLength ?? 0) + (bindings['weight_scale']?.byteLength ?? 0);
+  return Object.entries(bindings)
+    .filter(([name]) => MATRIX.test(name))
+    .reduce((total, [, { byteLength = 0 }]) => total + byteLength, 0);
 }

@@ -1,0 +1,154 @@
+import type { BufferRef, KernelCall, WeightMatrix } from '../kernel.ts';
+import { ropeConstants, type RopeAppendOptions } from '../rope-append.ts';
+import { onlyPart } from './gemm.ts';
+import { fitsMatvec } from './matvec.ts';
+import { cudaProgram } from './program.ts';
+import { queryScale } from './rope.ts';
+
+/** Most sequences that the kernel takes. */
+export const MOST_STEP_COLUMNS = 4;
+
+/** Splits of a sequence's keys that it has room for; `STEP_SPLITS` of the kernel. */
+export const STEP_SPLITS = 32;
+
+/** Channels that a block's threads hold in their norms. */
+const MOST_C = 4096;
+/** Widest row of a product whose activations fit in shared memory. */
+const MOST_K = 13824;
+/** `MOST_LAYERS` of the kernel. */
+const MOST_LAYERS = 64;
+
+/** One decoder layer; shapes in brackets. */
+export interface StepLayer {
+  /** [C] */
+  readonly inputNorm: BufferRef;
+  readonly qkv: WeightMatrix;
+  readonly qkvBias: BufferRef;
+  /** [slots, KV, context, D] f16 each */
+  readonly keys: BufferRef;
+  readonly values: BufferRef;
+  readonly o: WeightMatrix;
+  readonly postAttentionNorm: BufferRef;
+  readonly preMlpNorm: BufferRef;
+  readonly gateUp: WeightMatrix;
+  readonly down: WeightMatrix;
+  readonly postMlpNorm: BufferRef;
+}
+
+/** What a whole decode step reads and writes. */
+export interface DecodeStepOptions extends Pick<
+  RopeAppendOptions,
+  'H' | 'KV' | 'D' | 'rotaryDimensions' | 'mropeSections' | 'context' | 'rope' | 'rows'
+> {
+  readonly label: string;
+  readonly columns: number;
+  readonly C: number;
+  readonly F: number;
+  readonly V: number;
+  readonly epsilon: number;
+  readonly multiprocessors: number;
+  readonly layers: readonly StepLayer[];
+  readonly finalNorm: BufferRef;
+  readonly head: WeightMatrix;
+  /** [columns, C] f32: the embedded tokens, and room for as much */
+  readonly hidden: BufferRef;
+  readonly nextHidden: BufferRef;
+  /** [columns, H, D] f16 each */
+  readonly q: BufferRef;
+  readonly attended: BufferRef;
+  /** [columns, C] f32 */
+  readonly projected: BufferRef;
+  /** [columns, F] f16 */
+  readonly activated: BufferRef;
+  /** [columns, H, STEP_SPLITS, D] f32 */
+  readonly partialOutput: BufferRef;
+  /** [columns, H, STEP_SPLITS, 2] f32 */
+  readonly partialStats: BufferRef;
+  /** [columns, KV] and one word, zero before the first step */
+  readonly arrivals: BufferRef;
+  readonly barrier: BufferRef;
+  /** [columns, V] f32 */
+  readonly logits: BufferRef;
+}
+
+/** True for shapes that the kernel takes; the head size is checked by whoever asks for tensor cores. */
+export function fitsDecodeStep(
+  { C, F, H, D }: Pick<DecodeStepOptions, 'C' | 'F' | 'H' | 'D'>,
+  layers: readonly Pick<StepLayer, 'qkv' | 'o' | 'gateUp' | 'down'>[],
+  head: WeightMatrix,
+): boolean {
+  const products = [...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down]), head];
+  return (
+    C <= MOST_C &&
+    F <= MOST_K &&
+    H * D <= MOST_K &&
+    layers.length <= MOST_LAYERS &&
+    products.every((weight) => weight.parts.length === 1 && fitsMatvec(weight))
+  );
+}
+
+/** A decode step of up to `MOST_STEP_COLUMNS` sequences in one kernel, from the embedded tokens to the logits. */
+export function cudaDecodeStep(options: DecodeStepOptions): KernelCall {
+  const { label, columns, layers, C, F, V, D, epsilon, multiprocessors } = options;
+  const { finalNorm, head, rope, rows, hidden, nextHidden, q, projected, activated, attended } = options;
+  const { partialOutput, partialStats, arrivals, barrier, logits } = options;
+  const { D: _, ...turn } = ropeConstants(options);
+  return {
+    label,
+    program: cudaProgram('decode-step', {
+      shape: { D, WIDTH: columns <= 2 ? columns : MOST_STEP_COLUMNS },
+      constants: {
+        ...turn,
+        L: layers.length,
+        COLUMNS: columns,
+        C,
+        F,
+        V,
+        EPSILON: epsilon,
+        Q_SCALE: queryScale(D, 'f16'),
+      },
+    }),
+    bindings: {
+      ...Object.fromEntries(layers.flatMap(layerEntries)),
+      final_norm: finalNorm,
+      ...matrixBindings('head', head),
+      rope,
+      rows,
+      hidden,
+      next_hidden: nextHidden,
+      q,
+      projected,
+      activated,
+      attended,
+      partial_output: partialOutput,
+      partial_stats: partialStats,
+      arrivals,
+      barrier,
+      logits,
+    },
+    grid: [multiprocessors, 1, 1],
+  };
+}
+
+/** A row of the kernel's table `layers`: the names stand in the order of its `StepLayer`. */
+function layerEntries(layer: StepLayer, index: number): [string, BufferRef][] {
+  const row = {
+    input_norm: layer.inputNorm,
+    ...matrixBindings('qkv', layer.qkv),
+    qkv_bias: layer.qkvBias,
+    keys: layer.keys,
+    values: layer.values,
+    ...matrixBindings('o', layer.o),
+    post_attention_norm: layer.postAttentionNorm,
+    pre_mlp_norm: layer.preMlpNorm,
+    ...matrixBindings('gate_up', layer.gateUp),
+    ...matrixBindings('down', layer.down),
+    post_mlp_norm: layer.postMlpNorm,
+  };
+  return Object.entries(row).map(([name, ref]) => [`layers.${index}.${name}`, ref]);
+}
+
+function matrixBindings(name: string, weight: WeightMatrix): Record<string, BufferRef> {
+  const { weight: values, scale } = onlyPart(weight);
+  return scale ? { [name]: values, [`${name}_scale`]: scale } : { [name]: values };
+}

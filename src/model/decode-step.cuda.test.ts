@@ -1,0 +1,68 @@
+/** The decode step in one kernel against the same step in many, whose kernels are held against CPU twins. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { narrowToFloat16 } from '../base/float16.ts';
+import { expectClose, randomFloats, useDevice } from '../kernels/parity.test-support.ts';
+import type { LanguageModel } from './language-model.ts';
+import { createSyntheticModel } from './synthetic-model.ts';
+
+const CONTEXT = 2600;
+const LAYERS = 2;
+/** Splits that every block joins, splits that the last block joins, a split's first key, and the first token. */
+const PLACES = [511, 2599, 256, 0];
+
+describe('a decode step of the real shapes in one kernel', () => {
+  const device = useDevice();
+  const models: LanguageModel[] = [];
+
+  beforeAll(async () => {
+    for (const hasStepKernel of [false, true]) {
+      const request = { context: CONTEXT, slots: 4, layers: LAYERS, blocks: 1, hasStepKernel };
+      const model = await createSyntheticModel(device(), request);
+      for (let layer = 0; layer < LAYERS; layer++) fillCache(model, layer);
+      models.push(model);
+    }
+  }, 60_000);
+  afterAll(() => models.forEach((model) => model.destroy()));
+
+  function fillCache(model: LanguageModel, layer: number): void {
+    [`keys.${layer}`, `values.${layer}`].forEach((name, index) => {
+      const buffer = model.buffers.get(name);
+      const bits = new Uint16Array(buffer.byteLength / 2);
+      narrowToFloat16(randomFloats(bits.length, layer * 2 + index + 1), bits);
+      device().write(buffer, 0, bits);
+    });
+  }
+
+  async function decode(model: LanguageModel, columns: number): Promise<Float32Array[]> {
+    const { text, config } = model;
+    const record = await text.prepareDecode(columns);
+    const logits: Float32Array[] = [];
+    // Twice: what a step leaves behind must not change the next one.
+    for (let step = 0; step < 2; step++) {
+      for (let column = 0; column < columns; column++) {
+        const place = PLACES[column];
+        text.writeDecodeRow(column, {
+          position: [place, place, place],
+          token: 1000 * column + step,
+          cacheIndex: place,
+          slot: 3 - column,
+          generated: 0,
+        });
+      }
+      const recorder = device().createRecorder('step');
+      record(recorder);
+      recorder.submit();
+      logits.push(new Float32Array(await device().read(text.logits, 0, columns * config.text.V * 4)));
+    }
+    return logits;
+  }
+
+  it.each([1, 2, 3, 4])('gives the logits of %i sequences', async (columns) => {
+    const [many, one] = models;
+    expect(one.text.decodePlan(columns).calls).toHaveLength(2);
+    expect(many.text.decodePlan(columns).calls.length).toBeGreaterThan(10);
+    const wanted = await decode(many, columns);
+    const given = await decode(one, columns);
+    given.forEach((logits, step) => expectClose(logits, wanted[step], 3e-3));
+  });
+});
