@@ -6,6 +6,7 @@ import { VitePWA } from 'vite-plugin-pwa';
 import type { ViteUserConfig } from 'vitest/config';
 import { WEB_MANIFEST } from './.ci/web-manifest.mjs';
 import { PACKAGE_ENTRIES } from './.ci/package-entries.mjs';
+import { withoutShaderComments } from './.ci/shader-comments.mjs';
 
 type BuildOptions = NonNullable<ViteUserConfig['build']>;
 
@@ -129,10 +130,11 @@ export default defineConfig(({ mode }) => ({
   // The worker's packages are found before the first page asks for them: found later, they would reload the page
   // in the middle of its first load.
   optimizeDeps: { entries: ['*.html', '../worker/engine-worker.ts', '../element/index.ts'] },
-  plugins: mode === 'production' ? APP_PLUGINS : [],
+  plugins: [withoutShaderComments(), ...(mode === 'production' ? [APP_PLUGINS] : [])],
   build: BUILDS[mode] ?? APP_BUILD,
   worker: {
     format: 'es',
+    plugins: () => [withoutShaderComments()],
     // A bundler that takes in the package copies the worker's script as it is: it has to be one small file.
     ...(mode === 'package' || mode === 'cdn'
       ? { rolldownOptions: { output: { codeSplitting: false, minify: true } } }
