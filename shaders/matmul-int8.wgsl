@@ -1,7 +1,7 @@
 // y[t, n] = sum over k of x[t, k] * weight[n, k] for many rows, weights of 4 bits (q4f16_1), activations as two int8
 // digits (preludes/emit-int8-rows.wgsl): matvec-int8.wgsl for prompts. Tiles of 8 LINES rows x 8 COLUMNS outputs x 32 along
 // K; each invocation keeps 8 x 8 sums and holds the weights of its 8 outputs in registers while the rows pass by. Per
-// group of 32, a sum costs 16 dot products and 4 other instructions. The next group is on its way from memory while
+// group of 32, a sum costs 16 dot products and 5 additions or multiplications in f32. The next group is on its way from memory while
 // this one is multiplied.
 // Needs N to be a multiple of 4. Rows past the last one repeat it and are not stored.
 
@@ -73,9 +73,10 @@ fn dot_group(weights: Weights, even: vec4u, odd: vec4u) -> i32 {
 }
 
 fn add_product(sum: f32, weights: Weights, x: Digits) -> f32 {
-  // At most 127 * 255 * 15 * 32 < 2^24, which f32 holds exactly.
-  let product = dot_group(weights, x.even_high, x.odd_high) * 254 + dot_group(weights, x.even_low, x.odd_low);
-  return fma(fma(f32(product), x.total.x, -x.total.y), weights.scale, sum);
+  // Sums in the mantissa of 1.5 * 2^23: integers become floats by a subtraction.
+  let high = bitcast<f32>(dot_group(weights, x.even_high, x.odd_high) + 0x4b400000) - 12582912.0;
+  let low = bitcast<f32>(dot_group(weights, x.even_low, x.odd_low) + 0x4b400000) - 12582912.0;
+  return fma(fma(fma(high, 254.0, low), x.total.x, -x.total.y), weights.scale, sum);
 }
 
 struct Sums {

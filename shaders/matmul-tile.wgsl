@@ -2,6 +2,7 @@
 // 128 rows x 128 outputs x 8 along K, in 16 KiB of workgroup memory: each of the 128 invocations keeps 16 x 8 sums, so
 // that six vectors from workgroup memory feed 128 products. The next step's operands are on their way from memory
 // while this one is computed, into the other half of the tiles.
+// The steps along K are written out, because the compiler of a driver did not unroll the loop.
 // Needs N to be a multiple of 4. Rows past the last one repeat it and are not stored.
 
 override K: u32;
@@ -115,17 +116,78 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   for (var k = 0u; k < K; k += DEPTH) {
     let half = k / DEPTH;
     let next = fetch(first_row, first_n, min(k + DEPTH, K - DEPTH), index);
-    for (var k_quad = 0u; k_quad < 2u; k_quad++) {
-      let first = (half % 2u) * DEPTH * QUADS + k_quad * 4u * QUADS;
-      let x_quad = first + (line ^ (k_quad * 4u)) % 8u;
-      let w_quad = first + (column ^ (k_quad * 4u)) % 16u;
-      for (var i = 0u; i < 4u; i++) {
-        let outputs0 = w_tile[w_quad + i * QUADS];
-        let outputs1 = w_tile[w_quad + i * QUADS + 16u];
-        add_outer(&sums0, x_tile[x_quad + i * QUADS], outputs0, outputs1);
-        add_outer(&sums1, x_tile[x_quad + i * QUADS + 8u], outputs0, outputs1);
-        add_outer(&sums2, x_tile[x_quad + i * QUADS + 16u], outputs0, outputs1);
-        add_outer(&sums3, x_tile[x_quad + i * QUADS + 24u], outputs0, outputs1);
+    {
+      let first = (half % 2u) * DEPTH * QUADS + 0u * QUADS;
+      let x_quad = first + (line ^ 0u) % 8u;
+      let w_quad = first + (column ^ 0u) % 16u;
+      {
+        let outputs0 = w_tile[w_quad + 0u];
+        let outputs1 = w_tile[w_quad + 16u];
+        add_outer(&sums0, x_tile[x_quad + 0u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 8u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 16u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 24u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 32u];
+        let outputs1 = w_tile[w_quad + 48u];
+        add_outer(&sums0, x_tile[x_quad + 32u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 40u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 48u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 56u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 64u];
+        let outputs1 = w_tile[w_quad + 80u];
+        add_outer(&sums0, x_tile[x_quad + 64u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 72u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 80u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 88u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 96u];
+        let outputs1 = w_tile[w_quad + 112u];
+        add_outer(&sums0, x_tile[x_quad + 96u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 104u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 112u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 120u], outputs0, outputs1);
+      }
+    }
+    {
+      let first = (half % 2u) * DEPTH * QUADS + 4u * QUADS;
+      let x_quad = first + (line ^ 4u) % 8u;
+      let w_quad = first + (column ^ 4u) % 16u;
+      {
+        let outputs0 = w_tile[w_quad + 0u];
+        let outputs1 = w_tile[w_quad + 16u];
+        add_outer(&sums0, x_tile[x_quad + 0u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 8u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 16u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 24u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 32u];
+        let outputs1 = w_tile[w_quad + 48u];
+        add_outer(&sums0, x_tile[x_quad + 32u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 40u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 48u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 56u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 64u];
+        let outputs1 = w_tile[w_quad + 80u];
+        add_outer(&sums0, x_tile[x_quad + 64u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 72u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 80u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 88u], outputs0, outputs1);
+      }
+      {
+        let outputs0 = w_tile[w_quad + 96u];
+        let outputs1 = w_tile[w_quad + 112u];
+        add_outer(&sums0, x_tile[x_quad + 96u], outputs0, outputs1);
+        add_outer(&sums1, x_tile[x_quad + 104u], outputs0, outputs1);
+        add_outer(&sums2, x_tile[x_quad + 112u], outputs0, outputs1);
+        add_outer(&sums3, x_tile[x_quad + 120u], outputs0, outputs1);
       }
     }
     put(next, half + 1u, index);

@@ -1,6 +1,7 @@
 import { probeAllocation } from '../gpu/allocation-probe.ts';
 import { adapterKey } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
+import { withRoom } from '../model/compile-options.ts';
 import { fitModel, type FitRequest, type ModelFit, type ModelShape } from '../model/model-fit.ts';
 import { refusedBytes, withProof, withRefusal, type AllocationMemory } from './allocation-memory.ts';
 import type { FitReport } from './fit-report.ts';
@@ -38,7 +39,7 @@ export async function fitOnDevice(
   // One byte less than what was refused.
   let budgetBytes = Math.min(request.budgetBytes ?? Infinity, refusedBytes(record) - 1);
   for (;;) {
-    const fit = fitModel({ ...shape, capabilities }, { ...request, budgetBytes });
+    const fit = fitWithRoom({ ...shape, capabilities }, { ...request, budgetBytes });
     const { totalBytes } = fit.memory;
     if (record !== undefined && totalBytes <= record.provedBytes) {
       return { fit, report: toReport(fit, request, 'remembered') };
@@ -53,6 +54,15 @@ export async function fitOnDevice(
     // The share makes an end of the guessing.
     budgetBytes = Math.min(endBytes - 1, Math.floor(totalBytes * (1 - GUESS_SHARE)));
   }
+}
+
+/** Plans with room for speed where nothing has been refused yet and nothing is given up for it. */
+function fitWithRoom(shape: ModelShape, request: FitRequest): ModelFit {
+  if (request.budgetBytes === Infinity) {
+    const roomy = fitModel(shape, withRoom(request, shape.capabilities));
+    if (roomy.steps.length === 0) return roomy;
+  }
+  return fitModel(shape, request);
 }
 
 /** Forgets that so many bytes once found room; they did not this time. */

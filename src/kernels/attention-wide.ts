@@ -6,11 +6,11 @@ import { cachePrelude, STEP } from './prelude-sources.ts';
 /** Dimensions of a head; fixed in the shader. */
 const HEAD = 128;
 
-/** Invocations of a workgroup, a sixteenth: eight fill the four schedulers of a processor evenly, six need less memory. */
-export type WideLines = 6 | 8;
+/** Invocations of a workgroup, a sixteenth, and its queries, an eighth. */
+export type WideLines = 8 | 16;
 
 /** Bytes of workgroup memory that `attentionWide` takes. */
-export const ATTENTION_WIDE_BYTES: Readonly<Record<WideLines, number>> = { 6: 32 * 1024, 8: 40 * 1024 };
+export const ATTENTION_WIDE_BYTES: Readonly<Record<WideLines, number>> = { 8: 24 * 1024, 16: 40 * 1024 };
 
 /** Whether `attentionWide` computes attention of heads of so many dimensions. */
 export function fitsAttentionWide(D: number): boolean {
@@ -30,6 +30,6 @@ export function attentionWide(options: AttentionTileOptions, lines: WideLines): 
       constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5 * Math.LOG2E, CAUSAL: isCausal ? 1 : 0 },
     },
     bindings: { step, q, keys, values, output },
-    grid: [{ rows, per: 16 * lines }, H, 1],
+    grid: [{ rows, per: 8 * lines }, H, 1],
   };
 }

@@ -61,8 +61,7 @@ describe('chooseCompileOptions', () => {
 
   it.each([
     [ATTENTION_WIDE_BYTES[8], false, 8],
-    [ATTENTION_WIDE_BYTES[8] - 1, false, 6],
-    [ATTENTION_WIDE_BYTES[6] - 1, false, undefined],
+    [ATTENTION_WIDE_BYTES[8] - 1, false, undefined],
     [ATTENTION_WIDE_BYTES[8], true, undefined],
   ])(
     'with %i bytes of workgroup memory, software %s: wide attention of %s lines',

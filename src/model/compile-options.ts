@@ -1,3 +1,4 @@
+import { roundUp } from '../base/maths.ts';
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import type { SplitTiling } from '../kernels/attention-split.ts';
 import { DECODE_LAYER_STORAGE_BUFFERS, type LayerTiling } from '../kernels/decode-layer.ts';
@@ -84,6 +85,7 @@ export interface CompileRequest {
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
   readonly hasStepKernel?: boolean;
+  readonly wideAttention?: WideLines;
 }
 
 /** Chooses the variants for a device. */
@@ -107,7 +109,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     reduction,
     leastSubgroup: subgroupSizes.min,
     manyRows: request.manyRows ?? chooseManyRows(capabilities),
-    wideAttention: chooseWideAttention(capabilities),
+    wideAttention: request.wideAttention ?? chooseWideAttention(capabilities),
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
@@ -188,15 +190,26 @@ function cudaChunk({ limits }: Capabilities, { context }: CompileRequest): numbe
   return Math.min(context, limits.maxBufferBytes >= 20e9 ? 4096 : 1024);
 }
 
+/** Eight lines ran as fast as sixteen, which take more memory. */
 function chooseWideAttention({ isSoftware, limits }: Capabilities): WideLines | undefined {
-  const fits = (lines: WideLines): boolean => limits.maxWorkgroupStorageBytes >= ATTENTION_WIDE_BYTES[lines];
-  if (isSoftware) return undefined;
-  if (fits(8)) return 8;
-  return fits(6) ? 6 : undefined;
+  return !isSoftware && limits.maxWorkgroupStorageBytes >= ATTENTION_WIDE_BYTES[8] ? 8 : undefined;
 }
 
 /** Fills a large GPU's tiles; a small one takes a second for it, after which a stop is noticed. */
 const GPU_CHUNK = 1024;
+
+/** Buffers for longer chunks and larger pieces, which cost 1.3 GB more and fill a large GPU better. */
+export function withRoom<Request extends CompileRequest>(
+  request: Request,
+  { isSoftware, cuda }: Capabilities,
+): Request {
+  if (isSoftware || cuda) return request;
+  return {
+    prefillChunk: Math.min(4096, roundUp(request.context, 128)),
+    imagePieceWords: 2 ** 27,
+    ...request,
+  };
+}
 
 function chooseManyRows({ isSoftware, hasInt8Dot, hasSubgroupMatrix, limits }: Capabilities): ManyRows {
   if (isSoftware) return 'f32';

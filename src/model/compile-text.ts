@@ -1,14 +1,18 @@
 import { attentionDecode } from '../kernels/attention-decode.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import type { BufferRef, KernelCall, WeightMatrix } from '../kernels/kernel.ts';
+import type { Int8Rows } from '../kernels/int8-activations.ts';
+import { fitsMatmulInt8, matmulInt8 } from '../kernels/matmul-int8.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
 import { sandwichNorm } from '../kernels/sandwich-norm.ts';
+import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
+import { swigluInt8 } from '../kernels/swiglu-int8.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import { compileCudaDecode, compileCudaHead, compileCudaPrefill } from './compile-cuda-text.ts';
 import type { CompileOptions } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
-import { attendMany, multiply, multiplyColumns } from './multiply.ts';
+import { attendMany, digitRows, multiply, multiplyColumns, type ManyRowsCompiler } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
 import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
@@ -23,6 +27,8 @@ interface TextCompiler {
   readonly T: number;
   /** Sequences of a decode step; undefined for a prefill chunk. */
   readonly columns: number | undefined;
+  /** Norms and SwiGLU round their output themselves for the int8 product that follows. */
+  readonly emitsDigits: boolean;
 }
 
 /** One chunk of a prompt of one sequence: fills the KV cache and leaves the last norm's output. */
@@ -30,7 +36,8 @@ export function compilePrefill(config: ModelConfig, weights: TextWeights, option
   if (options.target === 'cuda') return compileCudaPrefill(config, weights, options);
   const builder = new PlanBuilder('prefill');
   const T = options.prefillChunk;
-  compileDecoder({ builder, config: config.text, options, T, columns: undefined }, weights);
+  const emitsDigits = takesDigits(weights, options);
+  compileDecoder({ builder, config: config.text, options, T, columns: undefined, emitsDigits }, weights);
   return builder.build();
 }
 
@@ -43,7 +50,7 @@ export function compileDecode(
 ): Plan {
   if (options.target === 'cuda') return compileCudaDecode(config, weights, options, columns);
   const builder = new PlanBuilder(`decode x${columns}`);
-  const compiler = { builder, config: config.text, options, T: columns, columns };
+  const compiler = { builder, config: config.text, options, T: columns, columns, emitsDigits: false };
   if (usesInt8(config, weights, options)) {
     addHeadInt8(compiler, weights, { x: addDecodeInt8(compiler, weights) });
     return builder.build();
@@ -62,7 +69,7 @@ export function compileHead(
 ): Plan {
   if (options.target === 'cuda') return compileCudaHead(config, weights, options, columns);
   const builder = new PlanBuilder(`head x${columns}`);
-  const compiler = { builder, config: config.text, options, T: columns, columns };
+  const compiler = { builder, config: config.text, options, T: columns, columns, emitsDigits: false };
   const rows = builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C);
   if (usesInt8(config, weights, options)) addHeadInt8(compiler, weights, { rows });
   else addHead(compiler, weights, rows);
@@ -71,6 +78,13 @@ export function compileHead(
 
 function usesInt8({ text }: ModelConfig, weights: TextWeights, { arithmetic }: CompileOptions): boolean {
   return arithmetic === 'int8' && supportsInt8(text, weights);
+}
+
+/** Whether all products of a prompt take int8 digits. */
+function takesDigits({ layers }: TextWeights, { manyRows }: CompileOptions): boolean {
+  const fits = ({ qkv, gateUp, down }: TextLayerWeights): boolean =>
+    [qkv, gateUp, down].every(fitsMatmulInt8);
+  return manyRows === 'int8' && layers.every(fits);
 }
 
 function addHead(compiler: TextCompiler, weights: TextWeights, x: BufferRef): void {
@@ -104,10 +118,22 @@ function compileDecoder(compiler: TextCompiler, weights: TextWeights): { normed:
       y: normed,
     }),
   );
+  const digits = compiler.emitsDigits ? digitRows(promptCompiler(compiler), T, C) : undefined;
   weights.layers.forEach((layer, index) => {
-    const nextNorm = weights.layers[index + 1]?.inputNorm ?? weights.finalNorm;
-    addAttention(compiler, layer, index, { rows, hidden, normed });
-    addMlp(compiler, layer, index, { hidden, normed, nextNorm });
+    const next = weights.layers[index + 1];
+    addAttention(compiler, layer, index, {
+      rows,
+      hidden,
+      x: index > 0 && digits ? digits : normed,
+      y: digits ?? normed,
+    });
+    addMlp(compiler, layer, index, {
+      hidden,
+      x: digits ?? normed,
+      nextNorm: next?.inputNorm ?? weights.finalNorm,
+      // The head takes f32.
+      y: next && digits ? digits : normed,
+    });
   });
   return { normed };
 }
@@ -116,7 +142,7 @@ function addAttention(
   compiler: TextCompiler,
   layer: TextLayerWeights,
   index: number,
-  { rows, hidden, normed }: { rows: BufferRef; hidden: BufferRef; normed: BufferRef },
+  { rows, hidden, x, y }: { rows: BufferRef; hidden: BufferRef; x: RowInput; y: RowInput },
 ): void {
   const { builder, config, options, T } = compiler;
   const { C, H, KV, D } = config;
@@ -126,7 +152,7 @@ function addAttention(
   const attended = builder.buffer('attended', T * H * D);
   const projected = builder.buffer('projected', T * C);
   const cache = addKeyValueCache(builder, config, options, index);
-  builder.add(...project(compiler, `${label}.qkv`, layer.qkv, normed, qkv));
+  builder.add(...project(compiler, `${label}.qkv`, layer.qkv, x, qkv));
   builder.add(
     ropeAppend({
       label: `${label}.rope`,
@@ -143,13 +169,12 @@ function addAttention(
   builder.add(...attend(compiler, `${label}.attention`, { rows, q, ...cache, output: attended }));
   builder.add(...project(compiler, `${label}.o`, layer.o, attended, projected));
   builder.add(
-    sandwichNorm({
-      ...normOptions(compiler, `${label}.attention-norm`),
+    addNorms(compiler, `${label}.attention-norm`, {
       x: projected,
       postWeight: layer.postAttentionNorm,
       preWeight: layer.preMlpNorm,
       hidden,
-      y: normed,
+      y,
     }),
   );
 }
@@ -158,31 +183,44 @@ function addMlp(
   compiler: TextCompiler,
   layer: TextLayerWeights,
   index: number,
-  { hidden, normed, nextNorm }: { hidden: BufferRef; normed: BufferRef; nextNorm: BufferRef },
+  { hidden, x, nextNorm, y }: { hidden: BufferRef; x: RowInput; nextNorm: BufferRef; y: RowInput },
 ): void {
   const { builder, config, T } = compiler;
   const { C, F } = config;
   const label = `layer.${index}`;
   const gateUp = builder.buffer('gate-up', T * 2 * F);
-  const activated = builder.buffer('activated', T * F);
   const projected = builder.buffer('projected', T * C);
-  builder.add(...project(compiler, `${label}.gate-up`, layer.gateUp, normed, gateUp));
-  builder.add(swiglu({ label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp, y: activated }));
+  const activation = { label: `${label}.swiglu`, rows: 'tokens', F, x: gateUp } as const;
+  builder.add(...project(compiler, `${label}.gate-up`, layer.gateUp, x, gateUp));
+  let activated: RowInput;
+  if (compiler.emitsDigits) {
+    activated = digitRows(promptCompiler(compiler), T, F);
+    builder.add(swigluInt8({ ...activation, y: activated }));
+  } else {
+    activated = builder.buffer('activated', T * F);
+    builder.add(swiglu({ ...activation, y: activated }));
+  }
   builder.add(...project(compiler, `${label}.down`, layer.down, activated, projected));
   builder.add(
-    sandwichNorm({
-      ...normOptions(compiler, label),
+    addNorms(compiler, label, {
       x: projected,
       postWeight: layer.postMlpNorm,
       preWeight: nextNorm,
       hidden,
-      y: normed,
+      y,
     }),
   );
 }
 
-function normOptions({ config, options }: TextCompiler, label: string) {
-  return {
+/** Rows of activations that a product takes: f32, or int8 digits in a prompt. */
+type RowInput = BufferRef | Int8Rows;
+
+function addNorms(
+  { config, options }: TextCompiler,
+  label: string,
+  refs: { x: BufferRef; postWeight: BufferRef; preWeight: BufferRef; hidden: BufferRef; y: RowInput },
+): KernelCall {
+  const common = {
     label,
     rows: 'tokens',
     C: config.C,
@@ -190,6 +228,14 @@ function normOptions({ config, options }: TextCompiler, label: string) {
     reduction: options.reduction,
     workgroup: options.rowWorkgroup,
   } as const;
+  const { y, ...others } = refs;
+  return 'codes' in y
+    ? sandwichNormInt8({ ...common, ...others, y })
+    : sandwichNorm({ ...common, ...others, y });
+}
+
+function promptCompiler({ builder, options }: TextCompiler): ManyRowsCompiler {
+  return { builder, options, scratch: 'prefill' };
 }
 
 function attend(
@@ -224,16 +270,17 @@ function attend(
 }
 
 function project(
-  { builder, options, T, columns }: TextCompiler,
+  compiler: TextCompiler,
   label: string,
   weight: WeightMatrix,
-  x: BufferRef,
+  x: RowInput,
   y: BufferRef,
 ): readonly KernelCall[] {
+  const { options, T, columns } = compiler;
+  const step = { buffer: TEXT_BUFFERS.step };
+  if ('codes' in x) return matmulInt8({ label, rows: 'tokens', weight, step, x, y });
   if (columns === undefined) {
-    const step = { buffer: TEXT_BUFFERS.step };
-    const compiler = { builder, options, scratch: 'prefill' };
-    return multiply(compiler, T, { label, rows: 'tokens', weight, step, x, y });
+    return multiply(promptCompiler(compiler), T, { label, rows: 'tokens', weight, step, x, y });
   }
   return multiplyColumns(options, { label, columns, weight, x, y });
 }

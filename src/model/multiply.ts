@@ -1,7 +1,7 @@
 import { attentionMatrix, fitsAttentionMatrix } from '../kernels/attention-matrix.ts';
 import { attentionTile, type AttentionTileOptions } from '../kernels/attention-tile.ts';
 import { attentionWide, fitsAttentionWide } from '../kernels/attention-wide.ts';
-import { int8Words } from '../kernels/int8-activations.ts';
+import { int8Words, type Int8Rows } from '../kernels/int8-activations.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
 import { matmulDirect } from '../kernels/matmul-direct.ts';
 import { fitsMatmulInt8, matmulInt8 } from '../kernels/matmul-int8.ts';
@@ -54,18 +54,23 @@ function multiplyMatrix(
   ];
 }
 
+/** Where the rounded input of the next int8 product of `capacity` rows lies; one place for all products. */
+export function digitRows({ builder, scratch }: ManyRowsCompiler, capacity: number, K: number): Int8Rows {
+  const words = int8Words(capacity * K);
+  return {
+    codes: builder.buffer(`${scratch}.codes`, words.codes),
+    totals: builder.buffer(`${scratch}.totals`, words.totals),
+    layout: 'rows',
+  };
+}
+
 function multiplyInt8(
-  { builder, scratch }: ManyRowsCompiler,
+  compiler: ManyRowsCompiler,
   capacity: number,
   { label, rows, weight, step, x, y }: MatmulOptions,
 ): readonly KernelCall[] {
   const { K } = weight;
-  const words = int8Words(capacity * K);
-  const digits = {
-    codes: builder.buffer(`${scratch}.codes`, words.codes),
-    totals: builder.buffer(`${scratch}.totals`, words.totals),
-    layout: 'rows',
-  } as const;
+  const digits = digitRows(compiler, capacity, K);
   return [
     quantizeActivations({ label: `${label}.quantize`, rows, K, x, y: digits }),
     ...matmulInt8({ label, rows, weight, step, x: digits, y }),

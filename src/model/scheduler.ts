@@ -413,12 +413,13 @@ export class Scheduler {
   }
 
   async #issueChunk(sequence: ActiveSequence): Promise<void> {
-    const { device, text, options } = this.#model;
+    const { device, text } = this.#model;
     const { request, images } = sequence;
     const slot = sequence.slot as KvSlot;
     const total = request.tokenIds.length;
     const from = sequence.prefilled;
-    const to = Math.min(total, from + options.prefillChunk);
+    const othersWait = this.#active.some((other) => other !== sequence && other.state === 'running');
+    const to = Math.min(total, from + text.pace.most({ othersWait }));
     this.#stepsSinceChunk = 0;
     sequence.lastTurn = ++this.#turn;
     const isLast = to === total && sequence.limit > 0;
@@ -426,6 +427,7 @@ export class Scheduler {
     if (sequence.isEnded) return;
     const changesLogits = isLast && request.constraint?.processLogits !== undefined;
     request.onPrefill?.(from - sequence.cachedCount, total - sequence.cachedCount);
+    const startedAt = performance.now();
     let recorder = device.createRecorder(`prefill ${from}..${to}`);
     text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, { from, to, slot: slot.index });
     sequence.prefilled = to;
@@ -452,7 +454,8 @@ export class Scheduler {
     } else {
       recorder.submit();
       const deliveries = [{ sequence, slot: slot.index, index: undefined }];
-      this.#push({ isChunk: true, done: device.idle().then(() => undefined), deliveries });
+      const done = device.idle().then(() => text.pace.note(to - from, performance.now() - startedAt));
+      this.#push({ isChunk: true, done: done.then(() => undefined), deliveries });
     }
     if (to === total) sequence.releaseImages();
     if (request.afterChunk) await this.#finishChunk(sequence, { from, to });

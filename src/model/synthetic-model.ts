@@ -1,5 +1,5 @@
 import type { Device } from '../gpu/device.ts';
-import type { CompileRequest } from './compile-options.ts';
+import { withRoom, type CompileRequest } from './compile-options.ts';
 import { parseModelConfig } from './config.ts';
 import { LanguageModel } from './language-model.ts';
 import { storedArrays, weightFormat, type Quantization } from './quantization.ts';
@@ -33,7 +33,7 @@ export async function createSyntheticModel(
     ),
   );
   return LanguageModel.load(device, {
-    ...request,
+    ...withRoom(request, device.capabilities),
     config,
     tensors: new Map(tensors),
     streamTensors: 'random',

@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import { compileCudaPacking } from './compile-cuda-text.ts';
+import { ChunkPace } from './chunk-pace.ts';
 import type { CompileOptions } from './compile-options.ts';
 import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
 import { MAX_COLUMNS, mostColumns, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
@@ -46,6 +47,8 @@ export interface PrefillOptions {
 export class TextModel {
   readonly config: ModelConfig;
   readonly options: CompileOptions;
+  /** How a prompt is cut into chunks. */
+  readonly pace: ChunkPace;
   readonly #device: Device;
   readonly #buffers: BufferTable;
   readonly #weights: TextWeights;
@@ -68,6 +71,7 @@ export class TextModel {
   ) {
     this.config = parts.config;
     this.options = parts.options;
+    this.pace = new ChunkPace(parts.options.prefillChunk);
     this.#device = device;
     this.#buffers = buffers;
     this.#weights = parts.weights;
@@ -141,15 +145,17 @@ export class TextModel {
     const total = sequence.tokenIds.length;
     this.requireFits(total);
     const { slot, cachedCount, signal, onChunk, afterChunk } = options;
-    for (let from = cachedCount; from < total; from += this.options.prefillChunk) {
+    for (let from = cachedCount, to = from; from < total; from = to) {
       signal?.throwIfAborted();
       onChunk?.(from - cachedCount, total - cachedCount);
-      const to = Math.min(total, from + this.options.prefillChunk);
+      to = Math.min(total, from + this.pace.most());
+      const startedAt = performance.now();
       const recorder = this.#device.createRecorder(`prefill ${from}..${to}`);
       this.recordChunk(recorder, sequence, { from, to, slot });
       recorder.submit();
       // As in the vision tower: only an empty queue can be stopped.
       await this.#device.idle();
+      this.pace.note(to - from, performance.now() - startedAt);
       await afterChunk?.(from, to);
     }
   }
