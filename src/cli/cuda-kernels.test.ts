@@ -74,7 +74,9 @@ function allCalls(quantization: Quantization, cacheFormat: 'f16' | 'f32'): Kerne
     compileVision(config, layout.vision, options, 256),
     compilePrefill(config, layout.text, options),
     ...columns.map((count) => compileDecode(config, layout.text, options, count)),
-    ...columns.map((count) => compileDecode(config, layout.text, { ...options, hasStepKernel: true }, count)),
+    ...columns.map((count) =>
+      compileDecode(config, layout.text, { ...options, stepKernelColumns: 4 }, count),
+    ),
     ...columns.map((count) => compileHead(config, layout.text, options, count)),
     ...columns.map((count) => compileSampler(config.text, options, count)),
   ];

@@ -88,8 +88,7 @@ export function compileCudaDecode(
   const compiler = { builder, config: text, options, T: columns, columns, out, isPacked } as const;
   const isOneKernel =
     isPacked &&
-    options.hasStepKernel &&
-    columns <= MOST_STEP_COLUMNS &&
+    columns <= Math.min(options.stepKernelColumns, MOST_STEP_COLUMNS) &&
     fitsDecodeStep(text, weights.layers, weights.head);
   if (isOneKernel) addStep(compiler, weights, columns);
   else addHead(compiler, weights.head, addDecoder(compiler, weights, { lastOut: out }));

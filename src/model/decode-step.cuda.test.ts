@@ -15,8 +15,8 @@ describe('a decode step of the real shapes in one kernel', () => {
   const models: LanguageModel[] = [];
 
   beforeAll(async () => {
-    for (const hasStepKernel of [false, true]) {
-      const request = { context: CONTEXT, slots: 4, layers: LAYERS, blocks: 1, hasStepKernel };
+    for (const stepKernelColumns of [0, 4]) {
+      const request = { context: CONTEXT, slots: 4, layers: LAYERS, blocks: 1, stepKernelColumns };
       const model = await createSyntheticModel(device(), request);
       for (let layer = 0; layer < LAYERS; layer++) fillCache(model, layer);
       models.push(model);
