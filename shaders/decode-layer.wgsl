@@ -83,7 +83,6 @@ const COUNTING = STATUS + 1u;
 const ARRIVED = STATUS + 2u;
 const RESIDENTS = STATUS + 3u;
 
-const PARTS = WORKGROUP / LEAST_SUBGROUP;
 const TEAMS = WORKGROUP / 8u;
 const STATS = H * SPLITS * (D / 4u);
 
@@ -140,25 +139,25 @@ fn load_quad(part: Rows, from_next: bool, round: u32, index: u32) -> Quad {
   // Past the end the last rows again: cheaper than a branch around the loads, and never stored.
   let row = min((round * sets + index / part.lanes) * 4u, part.count - 4u);
   let place = (part.first + row + select(0u, part.jump, row >= part.half)) * part.groups + group;
-  let scale = vec4u(place, place + part.groups, place + 2u * part.groups, place + 3u * part.groups);
+  let places = vec4u(place, place + part.groups, place + 2u * part.groups, place + 3u * part.groups);
   if (from_next) {
     return Quad(
-      next[part.weight + scale.x], next[part.weight + scale.y], next[part.weight + scale.z], next[part.weight + scale.w],
+      next[part.weight + places.x], next[part.weight + places.y], next[part.weight + places.z], next[part.weight + places.w],
       vec4f(
-        half_of(next[part.scale + scale.x / 8u][scale.x / 2u % 4u], scale.x),
-        half_of(next[part.scale + scale.y / 8u][scale.y / 2u % 4u], scale.y),
-        half_of(next[part.scale + scale.z / 8u][scale.z / 2u % 4u], scale.z),
-        half_of(next[part.scale + scale.w / 8u][scale.w / 2u % 4u], scale.w),
+        half_of(next[part.scale + places.x / 8u][places.x / 2u % 4u], places.x),
+        half_of(next[part.scale + places.y / 8u][places.y / 2u % 4u], places.y),
+        half_of(next[part.scale + places.z / 8u][places.z / 2u % 4u], places.z),
+        half_of(next[part.scale + places.w / 8u][places.w / 2u % 4u], places.w),
       ),
     );
   }
   return Quad(
-    layer[part.weight + scale.x], layer[part.weight + scale.y], layer[part.weight + scale.z], layer[part.weight + scale.w],
+    layer[part.weight + places.x], layer[part.weight + places.y], layer[part.weight + places.z], layer[part.weight + places.w],
     vec4f(
-      half_of(layer[part.scale + scale.x / 8u][scale.x / 2u % 4u], scale.x),
-      half_of(layer[part.scale + scale.y / 8u][scale.y / 2u % 4u], scale.y),
-      half_of(layer[part.scale + scale.z / 8u][scale.z / 2u % 4u], scale.z),
-      half_of(layer[part.scale + scale.w / 8u][scale.w / 2u % 4u], scale.w),
+      half_of(layer[part.scale + places.x / 8u][places.x / 2u % 4u], places.x),
+      half_of(layer[part.scale + places.y / 8u][places.y / 2u % 4u], places.y),
+      half_of(layer[part.scale + places.z / 8u][places.z / 2u % 4u], places.z),
+      half_of(layer[part.scale + places.w / 8u][places.w / 2u % 4u], places.w),
     ),
   );
 }

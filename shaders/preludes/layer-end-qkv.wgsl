@@ -18,49 +18,13 @@ fn finish(workgroup: u32, post_mlp: Octet, next_norm: Octet, index: u32) {
   }
   multiply(qkv, true, first, index);
   for (var quad = index; quad < block.y / 4u; quad += WORKGROUP) {
-    append(block.x / 4u + quad, vec4f(
+    let place = block.x / 4u + quad;
+    let products = vec4f(
       row_total(quad * 4u, LANES_C),
       row_total(quad * 4u + 1u, LANES_C),
       row_total(quad * 4u + 2u, LANES_C),
       row_total(quad * 4u + 3u, LANES_C),
-    ));
-  }
-}
-
-// `place` is a quad of the qkv product's outputs.
-fn append(place: u32, products: vec4f) {
-  let quads = D / 4u;
-  let row = rows[0];
-  let head = place / quads;
-  let quad = place % quads;
-  var value = products + bitcast<vec4f>(next[QKV_BIAS + place]);
-  if (head < H + KV) {
-    value = vec4f(
-      rotate(value.xy, quad * 2u, row.position),
-      rotate(value.zw, quad * 2u + 1u, row.position),
     );
+    append_quad(0u, place, products + bitcast<vec4f>(next[QKV_BIAS + place]));
   }
-  if (head < H) {
-    q[place] = value;
-    return;
-  }
-  let is_key = head < H + KV;
-  let kv_head = head - select(H + KV, H, is_key);
-  let output = ((row.slot * KV + kv_head) * CONTEXT + row.cache_index) * quads + quad;
-  if (is_key) {
-    keys[output] = pack_quad(value);
-  } else {
-    values[output] = pack_quad(value);
-  }
-}
-
-fn position_of(pair: u32, position: vec3u) -> u32 {
-  if (pair < TIME_PAIRS) { return position.x; }
-  return select(position.z, position.y, pair < TIME_PAIRS + ROW_PAIRS);
-}
-
-fn rotate(value: vec2f, pair: u32, position: vec3u) -> vec2f {
-  if (pair >= ROTARY_PAIRS) { return value; }
-  let turn = rope[position_of(pair, position) * ROTARY_PAIRS + pair];
-  return vec2f(value.x * turn.x - value.y * turn.y, value.y * turn.x + value.x * turn.y);
 }

@@ -4,7 +4,7 @@ import source from '#shaders/decode-layer.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
-import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 import { reductionPrelude } from './reduction.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 
@@ -123,7 +123,9 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         cachePrelude(cacheFormat),
         reductionPrelude('subgroup'),
         ROUND_INT8,
-        hasQkv ? prelude('layer-end-qkv', endQkvSource) : prelude('layer-end-head', endHeadSource),
+        ...(hasQkv
+          ? [APPEND_QUAD, prelude('layer-end-qkv', endQkvSource)]
+          : [prelude('layer-end-head', endHeadSource)]),
       ],
       shape: {
         WORKGROUPS: workgroups,

@@ -5,7 +5,7 @@ import { ceilDivide } from '../base/maths.ts';
 import type { Prelude } from '../gpu/device.ts';
 import type { Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type KernelCall, type Reduction, type WeightMatrix } from './kernel.ts';
-import { cachePrelude, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, ROW } from './prelude-sources.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 import { rowProduct, type RowTiling } from './row-tiling.ts';
 import { weightBindings } from './weight-bindings.ts';
@@ -50,7 +50,7 @@ export function ropeQkvInt8(
 ): KernelCall[] {
   const { bias, rope, rows, q, keys, values, cacheFormat } = options;
   return product(options, {
-    preludes: [ROW, cachePrelude(cacheFormat), prelude('store4-rope', storeRopeSource)],
+    preludes: [ROW, cachePrelude(cacheFormat), APPEND_QUAD, prelude('store4-rope', storeRopeSource)],
     constants: { Y_STRIDE: options.weight.N, ...ropeConstants(options) },
     bindings: { bias, rope, rows, q, keys, values },
   });

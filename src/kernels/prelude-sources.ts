@@ -1,3 +1,4 @@
+import appendQuadSource from '#shaders/preludes/append-quad.wgsl?raw';
 import cacheF16Source from '#shaders/preludes/cache-f16.wgsl?raw';
 import cacheF32Source from '#shaders/preludes/cache-f32.wgsl?raw';
 import cacheQ8Source from '#shaders/preludes/cache-q8.wgsl?raw';
@@ -23,6 +24,8 @@ export const STEP: Prelude = prelude('step', stepSource);
 export const PATCH_PLACE: Prelude = prelude('patch-place', patchPlaceSource);
 /** `four_outputs`, which reads a block of a weight for the kernels without workgroup memory. */
 export const FOUR_OUTPUTS: Prelude = prelude('four-outputs', fourOutputsSource);
+/** `append_quad`, which turns outputs of the qkv product and puts them where they belong; needs a cache prelude. */
+export const APPEND_QUAD: Prelude = prelude('append-quad', appendQuadSource);
 /** `keys_per_split`, the share of a decode attention's split. */
 export const KEYS_PER_SPLIT: Prelude = prelude('keys-per-split', keysPerSplitSource);
 /** `store` without and with a bias. */

@@ -1,7 +1,7 @@
 import source from '#shaders/rope-append.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
-import { cachePrelude, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, ROW } from './prelude-sources.ts';
 
 /** What `ropeAppend` computes with; shapes in brackets. */
 export interface RopeAppendOptions {
@@ -38,7 +38,7 @@ export function ropeAppend(options: RopeAppendOptions): KernelCall {
     program: {
       shader: 'rope-append',
       source,
-      preludes: [ROW, cachePrelude(cacheFormat)],
+      preludes: [ROW, cachePrelude(cacheFormat), APPEND_QUAD],
       constants: ropeConstants(options),
     },
     bindings: { qkv, bias, rope, rows, q, keys, values },

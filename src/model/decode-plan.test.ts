@@ -118,7 +118,7 @@ describe('The decode step of the 9B model', () => {
       "embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
       layer.input-norm: rms-norm [reduce-subgroup] tokens x 1 x 1, 3 buffers
       layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
-      layer.qkv: matvec-int8 [dot-rows-int8 lanes-subgroup row cache-f16 store4-rope] 1152 x 1 x 1, 10 buffers, 10.6 MB of weights
+      layer.qkv: matvec-int8 [dot-rows-int8 lanes-subgroup row cache-f16 append-quad store4-rope] 1152 x 1 x 1, 10 buffers, 10.6 MB of weights
       layer.attention.split: attention-split [row keys-per-split cache-f16] 256 x 2 x 1, 6 buffers
       layer.attention.combine: attention-combine-int8 [row keys-per-split reduce-subgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
       layer.o: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
@@ -143,7 +143,7 @@ describe('The decode step of the 9B model', () => {
       layer.input-norm: rms-norm [reduce-workgroup] tokens x 1 x 1, 3 buffers
       layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
       layer.qkv: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1152 x 1 x 1, 5 buffers, 10.6 MB of weights
-      layer.rope: rope-append [row cache-f16] 18 x tokens x 1, 7 buffers
+      layer.rope: rope-append [row cache-f16 append-quad] 18 x tokens x 1, 7 buffers
       layer.attention.split: attention-decode [row keys-per-split cache-f16] 128 x 2 x 1, 6 buffers
       layer.attention.combine: attention-combine-int8 [row keys-per-split reduce-workgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
       layer.o: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
