@@ -3,45 +3,16 @@
  * left behind. `AUTOGLM_SOAK_REQUESTS` and `AUTOGLM_SOAK_SEED` run more of them, and others.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openNodeDevice } from '../gpu/webgpu-node.ts';
-import { loadGoldenModel, readGoldenConfig } from '../model/golden-model.test-support.ts';
-import { Scheduler } from '../model/scheduler.ts';
-import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
-import { LocalEngine } from './local-engine.ts';
-import { soak } from './soak.test-support.ts';
+import type { LocalEngine } from './local-engine.ts';
+import { openSoakEngine } from './soak-engine.test-support.ts';
+import { findLeaks, soak } from './soak.test-support.ts';
 
-const CONTEXT = 128;
-const SLOTS = 4;
 const REQUESTS = Number(process.env['AUTOGLM_SOAK_REQUESTS'] ?? 150);
 const SEED = Number(process.env['AUTOGLM_SOAK_SEED'] ?? 1);
 
 let engine: LocalEngine;
 beforeAll(async () => {
-  const device = await openNodeDevice({ toggles: ['disable_workgroup_init'] });
-  const request = { context: CONTEXT, slots: SLOTS, prefillChunk: 16 };
-  const model = await loadGoldenModel(device, 'glm4v-a', 'q0f32', request);
-  engine = new LocalEngine({
-    model,
-    scheduler: await Scheduler.create(model, { stepsInFlight: 2, speculation: 'on' }),
-    texts: {
-      config: await readGoldenConfig('glm4v-a'),
-      generation: PLAIN_DEFAULTS,
-      tokenizer: undefined,
-      preprocessor: undefined,
-    },
-    info: {
-      model: 'glm4v-a',
-      backend: 'webgpu',
-      adapter: 'test',
-      isSoftware: true,
-      contextWindow: CONTEXT,
-      gpuBytes: device.allocatedBytes,
-      quantization: 'q0f32',
-    },
-    decodeImage: () => Promise.reject(new Error('no image is decoded here')),
-    fingerprint: 'glm4v-a',
-    loadXGrammar: () => Promise.reject(new Error('no grammar is compiled here')),
-  });
+  engine = await openSoakEngine();
 });
 afterAll(() => engine?.unload());
 
@@ -59,10 +30,7 @@ describe('soak', () => {
       expect(aborted).toBeGreaterThan(0);
       expect(left).toBeGreaterThan(0);
       expect(report.cachedTokens).toBeGreaterThan(REQUESTS);
-      // Every slot can be had again, and nothing is on the device.
-      expect(engine.load).toEqual({ waiting: 0, active: 0 });
-      expect(report.gpuBytes[1]).toBe(report.gpuBytes[0]);
-      expect(report.heapBytes[1] - report.heapBytes[0]).toBeLessThan(4e6 + 200 * REQUESTS);
+      expect(findLeaks(report)).toEqual([]);
       await engine.unload();
       expect(device.allocatedBytes).toBe(0);
     },

@@ -14,6 +14,8 @@ interface KnownRequest {
   readonly options: AnswerOptions;
   readonly ids: readonly number[];
   readonly hasConstraint: boolean;
+  /** How long it took while nothing else ran: aborts fall into it. */
+  readonly aloneMs: number;
 }
 
 /** How the requests of a soak ended, and what they left. */
@@ -28,6 +30,8 @@ export interface SoakReport {
   readonly gpuBytes: readonly [number, number];
   /** Bytes of the heap after the first tenth and at the end, collected. */
   readonly heapBytes: readonly [number, number];
+  /** Slots of the KV cache that answers held, and answers that waited for one, at the same two moments. */
+  readonly heldSlots: readonly [number, number];
   readonly metricsCount: number;
   readonly cachedTokens: number;
   readonly seconds: number;
@@ -80,19 +84,33 @@ export async function soak(
   const workAll = (until: number): Promise<unknown> =>
     Promise.all(Array.from({ length: parallel }, () => work(until)));
   await workAll(Math.ceil(count / 10));
-  const before = [engine.stats().gpuBytes, collectHeap()] as const;
+  const before = measure(engine);
   await workAll(count);
-  const after = [engine.stats().gpuBytes, collectHeap()] as const;
+  const after = measure(engine);
   forget();
   return {
     ...tally,
     faults,
-    gpuBytes: [before[0], after[0]],
-    heapBytes: [before[1], after[1]],
+    gpuBytes: [before.gpuBytes, after.gpuBytes],
+    heapBytes: [before.heapBytes, after.heapBytes],
+    heldSlots: [before.heldSlots, after.heldSlots],
     metricsCount,
     cachedTokens,
     seconds: (performance.now() - startedAt) / 1000,
   };
+}
+
+/** What a soak left behind, in words; empty when all is well. */
+export function findLeaks({ gpuBytes, heapBytes, heldSlots, ...counts }: SoakReport): string[] {
+  const { complete, aborted, left, interrupted, faults } = counts;
+  const count = complete + aborted + left + interrupted + faults.length;
+  const gpuGrowth = gpuBytes[1] - gpuBytes[0];
+  const heapGrowth = heapBytes[1] - heapBytes[0];
+  const leaks: string[] = [];
+  if (gpuGrowth !== 0) leaks.push(`${gpuGrowth} bytes on the GPU`);
+  if (heapGrowth > 4e6 + 200 * count) leaks.push(`${heapGrowth} bytes of the heap`);
+  if (heldSlots[0] + heldSlots[1] > 0) leaks.push(`${heldSlots.join(' and ')} slots of the KV cache`);
+  return leaks;
 }
 
 async function sendOne(engine: LocalEngine, known: KnownRequest, random: () => number): Promise<Outcome> {
@@ -101,11 +119,13 @@ async function sendOne(engine: LocalEngine, known: KnownRequest, random: () => n
   const readCount = plan < 0.15 ? Math.floor(random() * known.ids.length) : Infinity;
   const isAborted = plan >= 0.15 && plan < 0.35;
   if (isAborted && random() < 0.1) controller.abort();
-  const timer = isAborted ? setTimeout(() => controller.abort(), random() * 60) : undefined;
-  if (plan > 0.995) setTimeout(() => engine.interruptGenerate(), random() * 20);
+  // With others beside it an answer takes longer than alone.
+  const laterMs = random() * 3 * known.aloneMs;
+  const timer = isAborted ? setTimeout(() => controller.abort(), laterMs) : undefined;
+  if (plan > 0.995) setTimeout(() => engine.interruptGenerate(), laterMs);
   const ids: number[] = [];
   try {
-    const constraint = known.hasConstraint ? createConstraint() : undefined;
+    const constraint = known.hasConstraint ? createConstraint(engine.texts.config.text.V) : undefined;
     const answer = engine.answer(known.prompt, known.options, { signal: controller.signal, constraint });
     let next = await answer.next();
     while (!next.done) {
@@ -141,9 +161,9 @@ function requireBeginning(ids: readonly number[], known: KnownRequest): void {
 }
 
 /** Allows even ids alone. */
-function createConstraint(): TokenConstraint {
+function createConstraint(vocabularySize: number): TokenConstraint {
   return {
-    nextMask: () => new Uint32Array(10).fill(0x55555555),
+    nextMask: () => new Uint32Array(Math.ceil(vocabularySize / 32)).fill(0x55555555),
     accept: (id) => {
       if (id % 2 !== 0) throw new Error(`the odd id ${id} was chosen against the mask`);
     },
@@ -175,10 +195,11 @@ async function createPool(engine: LocalEngine, random: () => number, size: numbe
       ...(kind > 0.7 && kind < 0.75 ? { frequency_penalty: 1 } : {}),
       ...(kind > 0.8 && kind < 0.85 ? { logprobs: true, top_logprobs: 3 } : {}),
     };
-    const constraint = hasConstraint ? createConstraint() : undefined;
+    const constraint = hasConstraint ? createConstraint(V) : undefined;
     const ids: number[] = [];
+    const startedAt = performance.now();
     for await (const { id } of engine.answer(prompt, options, { constraint })) ids.push(id);
-    pool.push({ prompt, options, ids, hasConstraint });
+    pool.push({ prompt, options, ids, hasConstraint, aloneMs: performance.now() - startedAt });
   }
   return pool;
 }
@@ -197,6 +218,11 @@ function createImage(name: string, random: () => number): PreparedImage {
     patches: Float32Array.from({ length: 16 * 3 * 14 * 14 }, () => random() * 2 - 1),
     contentHash: name.repeat(64),
   };
+}
+
+function measure(engine: LocalEngine): { gpuBytes: number; heapBytes: number; heldSlots: number } {
+  const { waiting, active } = engine.load;
+  return { gpuBytes: engine.stats().gpuBytes, heapBytes: collectHeap(), heldSlots: waiting + active };
 }
 
 /** Collects garbage and measures the heap. */
