@@ -41,6 +41,37 @@ export function compilePrefill(config: ModelConfig, weights: TextWeights, option
   return builder.build();
 }
 
+/**
+ * What a prompt's last row still needs for its logits once a chunk has gone through `rope` of the last layer, which leaves
+ * everything in the cache that later tokens see: the same calls as `compilePrefill`'s from there on, for that row alone.
+ * Its queries and its residual stream must have been copied to the buffers of the last row.
+ */
+export function compilePromptEnd(config: ModelConfig, prefill: Plan): Plan {
+  const { H, D, C } = config.text;
+  const builder = new PlanBuilder('end of a prompt');
+  const { step, queries, hidden } = TEXT_BUFFERS;
+  const renamed = new Map([
+    [step, builder.buffer(TEXT_BUFFERS.lastStep, STEP_WORDS, 'uniform')],
+    [queries, builder.buffer(TEXT_BUFFERS.lastQueries, H * D)],
+    [hidden, builder.buffer(TEXT_BUFFERS.lastHidden, C)],
+  ] as [string, BufferRef][]);
+  const rope = lastRope(config);
+  const first = prefill.calls.findLastIndex(({ label }) => label === rope) + 1;
+  for (const call of prefill.calls.slice(first)) {
+    const bindings = Object.entries(call.bindings).map(([name, ref]) => [
+      name,
+      renamed.get(ref.buffer) ?? ref,
+    ]);
+    builder.add({ ...call, bindings: Object.fromEntries(bindings) });
+  }
+  return builder.build();
+}
+
+/** Label of the call after which all keys and values of a chunk are in the cache. */
+export function lastRope({ text }: ModelConfig): string {
+  return `layer.${text.L - 1}.rope`;
+}
+
 /** One token each of `columns` sequences, up to the logits. */
 export function compileDecode(
   config: ModelConfig,
@@ -148,7 +179,7 @@ function addAttention(
   const { C, H, KV, D } = config;
   const label = `layer.${index}`;
   const qkv = builder.buffer('qkv', T * (H + 2 * KV) * D);
-  const q = builder.buffer('q', T * H * D);
+  const q = builder.buffer(TEXT_BUFFERS.queries, T * H * D);
   const attended = builder.buffer('attended', T * H * D);
   const projected = builder.buffer('projected', T * C);
   const cache = addKeyValueCache(builder, config, options, index);

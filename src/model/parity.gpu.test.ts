@@ -135,7 +135,7 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
       it(`gives the last norm and the logits at every position of ${prompt}`, async () => {
         const { sequence } = await encode(prompt);
         const { text } = model;
-        await text.prefill(sequence, { slot: 0, cachedCount: 0 });
+        await text.prefill(sequence, { slot: 0, cachedCount: 0, afterChunk: async () => undefined });
         const count = sequence.tokenIds.length;
         expectClose(
           await text.readRows(TEXT_BUFFERS.normed, count),

@@ -429,7 +429,9 @@ export class Scheduler {
     request.onPrefill?.(from - sequence.cachedCount, total - sequence.cachedCount);
     const startedAt = performance.now();
     let recorder = device.createRecorder(`prefill ${from}..${to}`);
-    text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, { from, to, slot: slot.index });
+    const keepsRows = request.afterChunk !== undefined;
+    const chunk = { from, to, slot: slot.index, keepsRows };
+    text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, chunk);
     sequence.prefilled = to;
     sequence.chunkCount++;
     for (let index = from; index < to; index++) slot.keys.push(request.keys[index]);

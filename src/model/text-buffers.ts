@@ -18,6 +18,14 @@ export const TEXT_BUFFERS = {
   cacheCopy: 'cache-copy',
   /** `Step` */
   step: 'step',
+  /** `Step` of a chunk's last row alone */
+  lastStep: 'last-step',
+  /** [1, H, D] the last row's queries */
+  lastQueries: 'last-q',
+  /** [1, C] the last row of the residual stream */
+  lastHidden: 'last-hidden',
+  /** [T, H, D] queries of a layer */
+  queries: 'q',
   /** [T, C] f32: features of the chunk's image tokens */
   features: 'features',
   /** [positions, rotaryDimensions / 2] cosine and sine */

@@ -4,7 +4,7 @@ import type { BufferTable } from './buffer-table.ts';
 import { compileCudaPacking } from './compile-cuda-text.ts';
 import { ChunkPace } from './chunk-pace.ts';
 import type { CompileOptions } from './compile-options.ts';
-import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
+import { compileDecode, compileHead, compilePrefill, compilePromptEnd, lastRope } from './compile-text.ts';
 import { MAX_COLUMNS, mostColumns, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
@@ -43,6 +43,15 @@ export interface PrefillOptions {
   readonly afterChunk?: (from: number, to: number) => Promise<void>;
 }
 
+/** Tokens [from, to) of a sequence that are computed at once. */
+export interface Chunk {
+  readonly from: number;
+  readonly to: number;
+  readonly slot: number;
+  /** Leaves the last norm of all rows in `normed`; without it, only what the cache and the next token need is computed. */
+  readonly keepsRows?: boolean | undefined;
+}
+
 /** The text decoder with its KV cache: prefill of prompts and decode steps. */
 export class TextModel {
   readonly config: ModelConfig;
@@ -53,6 +62,8 @@ export class TextModel {
   readonly #buffers: BufferTable;
   readonly #weights: TextWeights;
   readonly #prefill: PlanRunner;
+  /** The last layer for a prompt's last row alone; absent: it is computed for all rows. */
+  readonly #promptEnd: PlanRunner | undefined;
   /** For the logits after a prompt's last token. */
   readonly #lastHead: PlanRunner;
   readonly #heads: Map<number, PlanRunner>;
@@ -66,6 +77,7 @@ export class TextModel {
       weights: TextWeights;
       options: CompileOptions;
       prefill: PlanRunner;
+      promptEnd: PlanRunner | undefined;
       lastHead: PlanRunner;
     },
   ) {
@@ -76,6 +88,7 @@ export class TextModel {
     this.#buffers = buffers;
     this.#weights = parts.weights;
     this.#prefill = parts.prefill;
+    this.#promptEnd = parts.promptEnd;
     this.#lastHead = parts.lastHead;
     this.#heads = new Map([[1, parts.lastHead]]);
   }
@@ -90,9 +103,11 @@ export class TextModel {
     const options = await withWholeLayers(device, buffers, parts);
     const { rotaryDimensions, ropeTheta } = config.text;
     const plan = compilePrefill(config, weights, options);
+    const end = options.target === 'webgpu' ? compilePromptEnd(config, plan) : undefined;
     // The largest of each, so that no later step makes a shared buffer anew.
     await buffers.ensureScratch([
       plan,
+      ...(end ? [end] : []),
       compileDecode(config, weights, options, mostColumns(options)),
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
@@ -100,10 +115,12 @@ export class TextModel {
     await runOnce(device, buffers, compileCudaPacking(weights, config.text, options));
     const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
     device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
-    const [prefill, lastHead] = await Promise.all(
-      [plan, compileHead(config, weights, options, 1)].map((one) => PlanRunner.create(device, one, buffers)),
-    );
-    const model = new TextModel(device, buffers, { ...parts, options, prefill, lastHead });
+    const [prefill, lastHead, promptEnd] = await Promise.all([
+      PlanRunner.create(device, plan, buffers),
+      PlanRunner.create(device, compileHead(config, weights, options, 1), buffers),
+      end && PlanRunner.create(device, end, buffers),
+    ]);
+    const model = new TextModel(device, buffers, { ...parts, options, prefill, promptEnd, lastHead });
     await model.#decodeFor(1);
     return model;
   }
@@ -151,7 +168,7 @@ export class TextModel {
       to = Math.min(total, from + this.pace.most());
       const startedAt = performance.now();
       const recorder = this.#device.createRecorder(`prefill ${from}..${to}`);
-      this.recordChunk(recorder, sequence, { from, to, slot });
+      this.recordChunk(recorder, sequence, { from, to, slot, keepsRows: afterChunk !== undefined });
       recorder.submit();
       // As in the vision tower: only an empty queue can be stopped.
       await this.#device.idle();
@@ -164,18 +181,31 @@ export class TextModel {
    * Records the tokens [from, to) of a sequence, at most a chunk, and after its last one the logits. Its host
    * writes are for this recorder: submit it before another chunk is recorded.
    */
-  recordChunk(
-    recorder: Recorder,
-    sequence: Sequence,
-    chunk: { readonly from: number; readonly to: number; readonly slot: number },
-  ): void {
-    const { from, to } = chunk;
+  recordChunk(recorder: Recorder, sequence: Sequence, chunk: Chunk): void {
+    const { from, to, slot, keepsRows = false } = chunk;
+    const tokens = to - from;
+    const isLast = to === sequence.tokenIds.length;
     this.#writeChunk(recorder, sequence, chunk);
-    this.#prefill.record(recorder, { tokens: to - from });
-    if (to === sequence.tokenIds.length) this.#recordHead(recorder, this.#lastHead, [to - 1 - from]);
+    if (keepsRows || !this.#promptEnd) {
+      this.#prefill.record(recorder, { tokens });
+      if (isLast) this.#recordHead(recorder, this.#lastHead, [tokens - 1]);
+      return;
+    }
+    this.#prefill.record(recorder, { tokens }, 0, this.#prefill.endOf(lastRope(this.config)));
+    if (!isLast) return;
+    const { C, H, D } = this.config.text;
+    this.#device.write(
+      this.#buffers.get(TEXT_BUFFERS.lastStep),
+      0,
+      encodeStep({ rowCount: 1, slot, cacheStart: to - 1 }),
+    );
+    this.#keepRow(recorder, TEXT_BUFFERS.queries, TEXT_BUFFERS.lastQueries, tokens - 1, H * D);
+    this.#keepRow(recorder, TEXT_BUFFERS.hidden, TEXT_BUFFERS.lastHidden, tokens - 1, C);
+    this.#promptEnd.record(recorder, { tokens: 1 });
+    this.#recordHead(recorder, this.#lastHead, [0]);
   }
 
-  /** Logits of up to `MAX_COLUMNS` rows of the last chunk; `chunkRows` count from its first token. */
+  /** Logits of up to `MAX_COLUMNS` rows of the last chunk, which kept them; `chunkRows` count from its first token. */
   async computeLogits(chunkRows: readonly number[]): Promise<void> {
     const head = await this.#headFor(chunkRows.length);
     const recorder = this.#device.createRecorder('head');
@@ -257,6 +287,12 @@ export class TextModel {
     this.#device.write(this.#buffers.get(TEXT_BUFFERS.promptRows), 0, encodeRows(rows));
     const step = encodeStep({ rowCount: to - from, slot, cacheStart: from });
     this.#device.write(this.#buffers.get(TEXT_BUFFERS.step), 0, step);
+  }
+
+  /** Copies one row of `length` f32. */
+  #keepRow(recorder: Recorder, source: string, target: string, row: number, length: number): void {
+    const [from, to] = [source, target].map((name) => this.#buffers.get(name));
+    recorder.copy(from, row * length * 4, to, 0, length * 4);
   }
 
   #recordHead(recorder: Recorder, head: PlanRunner, chunkRows: readonly number[]): void {
