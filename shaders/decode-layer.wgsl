@@ -178,7 +178,7 @@ fn dot_group(words: vec4u, digits: Planes) -> f32 {
   let high = dot_plane(even, digits.even_high) + dot_plane(odd, digits.odd_high);
   let low = dot_plane(even, digits.even_low) + dot_plane(odd, digits.odd_low);
   // Below 2^24, so exact.
-  return digits.total.x * f32(high * 254 + low) - digits.total.y;
+  return digits.total.x * f32(high * 256 + low) - digits.total.y;
 }
 
 // All rows of a block with the activations in `x`; their sums over each subgroup go to `sums`.
@@ -248,7 +248,7 @@ fn receive_group(lane: u32) {
   let c = receive_octet(place + 16u * F_GROUPS, F_GROUPS);
   let d = receive_octet(place + 24u * F_GROUPS, F_GROUPS);
   let largest = max(max(largest_bits(a.a, a.b), largest_bits(b.a, b.b)), max(largest_bits(c.a, c.b), largest_bits(d.a, d.b)));
-  let scale = scale_of(largest);
+  let scale = step_of(largest);
   let inverse = 1.0 / scale;
   let p = split_octet(a.a * inverse, a.b * inverse);
   let q = split_octet(b.a * inverse, b.b * inverse);
@@ -259,7 +259,7 @@ fn receive_group(lane: u32) {
     vec4u(p.words.y, q.words.y, r.words.y, s.words.y),
     vec4u(p.words.z, q.words.z, r.words.z, s.words.z),
     vec4u(p.words.w, q.words.w, r.words.w, s.words.w),
-    select(vec2f(0), vec2f(scale / 254.0, 7.0 * scale * (p.sum + q.sum + r.sum + s.sum)), lane < F_GROUPS),
+    select(vec2f(0), vec2f(scale, 7.0 * scale * f32(p.sum + q.sum + r.sum + s.sum)), lane < F_GROUPS),
   );
 }
 

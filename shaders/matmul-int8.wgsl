@@ -76,7 +76,7 @@ fn add_product(sum: f32, weights: Weights, x: Digits) -> f32 {
   // Sums in the mantissa of 1.5 * 2^23: integers become floats by a subtraction.
   let high = bitcast<f32>(dot_group(weights, x.even_high, x.odd_high) + 0x4b400000) - 12582912.0;
   let low = bitcast<f32>(dot_group(weights, x.even_low, x.odd_low) + 0x4b400000) - 12582912.0;
-  return fma(fma(fma(high, 254.0, low), x.total.x, -x.total.y), weights.scale, sum);
+  return fma(fma(fma(high, 256.0, low), x.total.x, -x.total.y), weights.scale, sum);
 }
 
 struct Sums {

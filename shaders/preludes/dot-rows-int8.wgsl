@@ -52,7 +52,7 @@ fn dot_rows(starts: array<u32, ROWS>, lane: u32) -> array<vec4f, VALUES> {
             let high = dot_plane(even, even_high) + dot_plane(odd, odd_high);
             let low = dot_plane(even, even_low) + dot_plane(odd, odd_low);
             // Below 2^24, so exact.
-            products[i] = f32(high * 254 + low);
+            products[i] = f32(high * 256 + low);
           }
           let scale = vec4f(
             scales[quad * 4u], scales[quad * 4u + 1u], scales[quad * 4u + 2u], scales[quad * 4u + 3u],

@@ -10,10 +10,13 @@ export interface Int8Arrays {
 const GROUP = 32;
 
 /** Steps of the low digit in one of the high digit. */
-const LOW_STEPS = 254;
+const LOW_STEPS = 256;
 
-/** Magnitudes below this one count as this one: 1 / scale must stay finite. */
-const SMALLEST = 2 ** -116;
+/** Steps of the largest magnitude of a group. */
+const MOST_STEPS = 32512;
+
+/** Magnitudes below this one count as this one: 1 / step must stay finite. */
+const SMALLEST = 2 ** -108;
 
 /** CPU twin of `preludes/emit-int8.wgsl`: values [rows, K], with K a multiple of 32, as digits. */
 export function encodeInt8(values: Float32Array, K: number): Int8Arrays {
@@ -22,17 +25,18 @@ export function encodeInt8(values: Float32Array, K: number): Int8Arrays {
   const totals = new Float32Array(groups * 2);
   for (let group = 0; group < groups; group++) {
     const members = values.subarray(group * GROUP, (group + 1) * GROUP);
-    const scale = members.reduce((largest, value) => Math.max(largest, Math.abs(value)), SMALLEST) / 127;
+    const step =
+      members.reduce((largest, value) => Math.max(largest, Math.abs(value)), SMALLEST) / MOST_STEPS;
     let sum = 0;
     members.forEach((value, k) => {
-      const high = Math.round(value / scale);
-      const low = Math.round((value / scale - high) * LOW_STEPS);
+      const steps = Math.round(value / step);
+      const high = Math.round(steps / LOW_STEPS);
       const place = placeOfHigh(group, k, K);
       digits[place] = high;
-      digits[place + K] = low;
-      sum += high + low / LOW_STEPS;
+      digits[place + K] = steps - high * LOW_STEPS;
+      sum += steps;
     });
-    totals.set([scale / LOW_STEPS, 7 * scale * sum], group * 2);
+    totals.set([step, 7 * step * sum], group * 2);
   }
   return { codes: new Uint32Array(digits.buffer), totals };
 }
