@@ -10,6 +10,7 @@ struct Row {
   slot: u32,
   // Tokens generated so far for its sequence: the random generator's counter.
   generated: u32,
-  reserved: u32,
+  // Not 0: a kernel that counts its workgroups does only that.
+  is_counting: u32,
 }
 const IMAGE_FLAG = 0x80000000u;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { packCache, unpackCache, UNTOUCHED_CACHE } from './cache-packing.test-support.ts';
-import { decodeLayer, DECODE_LAYER_STORAGE_BUFFERS, layerMail } from './decode-layer.ts';
+import { COUNTING_WORD, decodeLayer, DECODE_LAYER_STORAGE_BUFFERS, layerMail } from './decode-layer.ts';
 import { decodeLayerReference } from './decode-layer.reference.ts';
 import { roundToInt8Digits } from './int8-activations.reference.ts';
 import { expectInt8Close, INT8_TARGET, int8Target } from './int8-parity.test-support.ts';
@@ -60,21 +60,19 @@ const SIZES = {
   D: 32,
   F: 160,
   epsilon: 1e-5,
-  splits: 4,
   rotaryDimensions: 16,
   mropeSections: [2, 3, 3],
   context: 256,
   cacheFormat: 'f16',
   // Software promises to run one workgroup; waiting for others shows on a GPU alone (`parity.gpu.test.ts` there).
-  tiling: { workgroups: 1, workgroup: 64 },
+  tiling: { workgroups: 1, workgroup: 64, splits: 4 },
   leastSubgroup: 4,
 } as const;
 const TOKEN = { position: [7, 9, 4], slot: 1, cacheIndex: 69 } as const;
-const USED_SPLITS = 3;
 
 /** A layer's buffers with random contents, the call on them, and what the twin makes of them. */
 function createCase(end: 'qkv' | 'head') {
-  const { C, H, KV, D, F, splits, rotaryDimensions, context } = SIZES;
+  const { C, H, KV, D, F, rotaryDimensions, context } = SIZES;
   const layer = new Arena('layer');
   const next = new Arena('next');
   const vector = (arena: Arena, length: number, seed: number) => {
@@ -90,8 +88,9 @@ function createCase(end: 'qkv' | 'head') {
   const norm = vector(next, C, 7);
   const qkv = next.addMatrix((H + 2 * KV) * D, C, 8);
   const bias = vector(next, (H + 2 * KV) * D, 9);
-  const partialOutput = randomFloats(H * splits * D, 10);
-  const partialStats = randomFloats(H * splits * 2, 11).map((value) => 1 + Math.abs(value));
+  const q = randomFloats(H * D, 10);
+  const keys = packCache(randomFloats(2 * KV * context * D, 11), 'f16');
+  const values = packCache(randomFloats(2 * KV * context * D, 14), 'f16');
   const hidden = randomFloats(C, 12);
   const rope = randomFloats(20 * rotaryDimensions, 13);
   const cache = packCache(new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE), 'f16');
@@ -99,16 +98,16 @@ function createCase(end: 'qkv' | 'head') {
   const arrays = {
     layer: layer.data,
     next: next.data,
-    partials: Float32Array.of(...partialOutput, ...partialStats),
-    hidden,
-    hiddenOut: new Float32Array(C),
+    stream: Float32Array.of(...q, ...hidden),
+    keys,
+    values,
     rope,
     rows: rowWords([TOKEN]),
     mail,
     oldMail: new Uint32Array(mail.length).fill(7),
-    q: new Float32Array(H * D),
-    keys: cache,
-    values: cache,
+    nextStream: new Float32Array(H * D + C),
+    nextKeys: cache,
+    nextValues: cache,
     ...int8Target(C),
   };
   const call = decodeLayer({
@@ -123,8 +122,9 @@ function createCase(end: 'qkv' | 'head') {
       postMlpNorm: postMlpNorm.ref,
     },
     rows: ref('rows'),
-    partials: ref('partials'),
-    hidden: ref('hidden'),
+    stream: ref('stream'),
+    keys: ref('keys'),
+    values: ref('values'),
     mail: ref('mail'),
     oldMail: ref('oldMail'),
     end:
@@ -135,16 +135,16 @@ function createCase(end: 'qkv' | 'head') {
             qkv: qkv.matrix,
             qkvBias: bias.ref,
             rope: ref('rope'),
-            hidden: ref('hiddenOut'),
-            q: ref('q'),
-            keys: ref('keys'),
-            values: ref('values'),
+            stream: ref('nextStream'),
+            keys: ref('nextKeys'),
+            values: ref('nextValues'),
           },
   });
   const expected = decodeLayerReference(
     {
-      partialOutput,
-      partialStats,
+      q,
+      keys: unpackCache(keys.buffer, 'f16'),
+      values: unpackCache(values.buffer, 'f16'),
       hidden,
       o: o.values,
       postAttentionNorm: postAttentionNorm.values,
@@ -154,7 +154,8 @@ function createCase(end: 'qkv' | 'head') {
       postMlpNorm: postMlpNorm.values,
       norm: norm.values,
     },
-    { ...SIZES, usedSplits: USED_SPLITS },
+    SIZES,
+    TOKEN,
   );
   return { call, arrays, expected, rope, qkv: qkv.values, bias: bias.values };
 }
@@ -165,19 +166,23 @@ describe('DecodeLayer', () => {
 
   it("matches the reference up to the next layer's query, key and value", async () => {
     const { call, arrays, expected, rope, qkv, bias } = createCase('qkv');
-    const outputs = ['hiddenOut', 'q', 'keys', 'values', 'mail', 'oldMail'];
+    const outputs = ['nextStream', 'nextKeys', 'nextValues', 'mail', 'oldMail'];
     const results = await runKernel(device(), call, arrays, { outputs });
-    expectClose(new Float32Array(results.hiddenOut), expected.hidden, TOLERANCE);
-    const { KV, D, context } = SIZES;
+    const { H, KV, D, context } = SIZES;
+    const stream = new Float32Array(results.nextStream);
+    expectClose(stream.subarray(H * D), expected.hidden, TOLERANCE);
     const cache = {
       keys: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
       values: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
     };
     const q = ropeQkvInt8Reference({ x: expected.y, weight: qkv, bias, rope }, [TOKEN], cache, SIZES);
-    expectClose(new Float32Array(results.q), q, TOLERANCE);
+    expectClose(stream.subarray(0, H * D), q, TOLERANCE);
     // The cache rounds to f16; untouched places are large on purpose, so written rows are looked at alone.
-    for (const name of ['keys', 'values'] as const) {
-      const stored = unpackCache(results[name], 'f16');
+    for (const [name, written] of [
+      ['keys', results.nextKeys],
+      ['values', results.nextValues],
+    ] as const) {
+      const stored = unpackCache(written, 'f16');
       const isWritten = (_: number, index: number): boolean => cache[name][index] !== UNTOUCHED_CACHE;
       expectClose(stored.filter(isWritten), cache[name].filter(isWritten), 1e-3);
       expect(
@@ -210,12 +215,12 @@ describe('DecodeLayer', () => {
 
   it('counts its workgroups and does nothing else when asked to', async () => {
     const { call, arrays } = createCase('head');
-    const mail = arrays.mail.slice();
-    mail[words.counting] = 1;
+    const rows = arrays.rows.slice();
+    rows[COUNTING_WORD] = 1;
     const results = await runKernel(
       device(),
       { ...call, grid: [3, 1, 1] },
-      { ...arrays, mail },
+      { ...arrays, rows },
       { outputs: ['mail', 'codes', 'oldMail'] },
     );
     const residents = new Uint32Array(results.mail)[words.residents];

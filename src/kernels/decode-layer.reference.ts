@@ -1,4 +1,4 @@
-import { attentionCombineReference } from './attention-combine.reference.ts';
+import { attentionDecodeReference } from './attention-decode.reference.ts';
 import { gateUpInt8Reference } from './gate-up-int8.reference.ts';
 import { matvecInt8Reference } from './matvec-int8.reference.ts';
 import { sandwichNormReference } from './sandwich-norm.reference.ts';
@@ -7,17 +7,18 @@ import { sandwichNormReference } from './sandwich-norm.reference.ts';
 export interface DecodeLayerSizes {
   readonly C: number;
   readonly H: number;
+  readonly KV: number;
   readonly D: number;
   readonly F: number;
   readonly epsilon: number;
-  readonly splits: number;
-  readonly usedSplits: number;
+  readonly context: number;
 }
 
 /** What `decodeLayerReference` reads: shapes as in `DecodeLayerOptions`. */
 export type DecodeLayerInputs = Record<
-  | 'partialOutput'
-  | 'partialStats'
+  | 'q'
+  | 'keys'
+  | 'values'
   | 'hidden'
   | 'o'
   | 'postAttentionNorm'
@@ -30,23 +31,20 @@ export type DecodeLayerInputs = Record<
 >;
 
 /**
- * CPU twin of `decode-layer.wgsl`, as the twins of the kernels that it stands for, one after the other: from the splits
- * of a layer's attention to the residual stream [C] after the layer and the next product's input [C], not yet rounded.
+ * CPU twin of `decode-layer.wgsl`, as the twins of the kernels that it stands for, one after the other: from a layer's
+ * attention to the residual stream [C] after the layer and the next product's input [C], not yet rounded.
  */
 export function decodeLayerReference(
   inputs: DecodeLayerInputs,
-  { C, H, D, F, epsilon, splits, usedSplits }: DecodeLayerSizes,
+  sizes: DecodeLayerSizes,
+  token: { readonly slot: number; readonly cacheIndex: number },
 ): { hidden: Float32Array; y: Float32Array } {
-  const { partialOutput, partialStats, postAttentionNorm, preMlpNorm, postMlpNorm, norm } = inputs;
-  const joined = attentionCombineReference(partialOutput, partialStats, {
-    H,
-    D,
-    splits,
-    usedSplits: [usedSplits],
-  });
+  const { C, H, D, F, epsilon } = sizes;
+  const { q, keys, values, postAttentionNorm, preMlpNorm, postMlpNorm, norm } = inputs;
+  const attended = attentionDecodeReference(q, keys, values, sizes, [token]);
   const attention = sandwichNormReference(
     {
-      x: matvecInt8Reference(joined, inputs.o, { N: C, K: H * D }),
+      x: matvecInt8Reference(attended, inputs.o, { N: C, K: H * D }),
       hidden: inputs.hidden,
       postWeight: postAttentionNorm,
       preWeight: preMlpNorm,

@@ -1,15 +1,20 @@
+import attentionSource from '#shaders/preludes/layer-attention.wgsl?raw';
 import endHeadSource from '#shaders/preludes/layer-end-head.wgsl?raw';
 import endQkvSource from '#shaders/preludes/layer-end-qkv.wgsl?raw';
+import mailSource from '#shaders/preludes/layer-mail.wgsl?raw';
+import rowsSource from '#shaders/preludes/layer-rows.wgsl?raw';
 import source from '#shaders/decode-layer.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
-import { APPEND_QUAD, cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
-import { reductionPrelude } from './reduction.ts';
+import { APPEND_QUAD, cachePrelude, ROW } from './prelude-sources.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 
 /** Storage buffers that `decodeLayer` binds: more than every device grants. */
 export const DECODE_LAYER_STORAGE_BUFFERS = 12;
+
+/** Word of the first `Row` (shaders/preludes/row.wgsl) that, not 0, makes `decodeLayer` only count its workgroups. */
+export const COUNTING_WORD = 7;
 
 /** How the workgroups of a whole layer share its work. */
 export interface LayerTiling {
@@ -17,6 +22,8 @@ export interface LayerTiling {
   readonly workgroups: number;
   /** Invocations of each: a power of two. */
   readonly workgroup: number;
+  /** Parts of a KV head's keys, each of which a workgroup attends to. */
+  readonly splits: number;
 }
 
 /** The weights of a layer that `decodeLayer` reads, all in one buffer; shapes as in `TextLayerWeights`. */
@@ -37,10 +44,8 @@ export type LayerEnd =
       readonly qkvBias: BufferRef;
       /** [positions, rotaryDimensions / 2] cosine and sine */
       readonly rope: BufferRef;
-      /** [C] the residual stream after the layer */
-      readonly hidden: BufferRef;
-      /** [H, D] */
-      readonly q: BufferRef;
+      /** [H, D] the next layer's queries, then [C] the residual stream after the layer */
+      readonly stream: BufferRef;
       /** The next layer's cache, [slots, KV, context, D] each. */
       readonly keys: BufferRef;
       readonly values: BufferRef;
@@ -48,22 +53,16 @@ export type LayerEnd =
   | { readonly norm: BufferRef; readonly head: Int8Activations };
 
 /** What `decodeLayer` computes with; shapes in brackets. */
-export interface DecodeLayerOptions extends Omit<
-  RopeAppendOptions,
-  'qkv' | 'bias' | 'rope' | 'q' | 'keys' | 'values'
-> {
+export interface DecodeLayerOptions extends Omit<RopeAppendOptions, 'qkv' | 'bias' | 'rope' | 'q'> {
   readonly C: number;
   readonly F: number;
   readonly epsilon: number;
-  readonly splits: number;
   readonly tiling: LayerTiling;
   readonly leastSubgroup: number;
   readonly cacheFormat: CacheFormat;
   readonly weights: LayerWeights;
-  /** [H, splits, D], then [H, splits, 2], from the layer's attention */
-  readonly partials: BufferRef;
-  /** [C] the residual stream before the layer; not the buffer that `end` writes */
-  readonly hidden: BufferRef;
+  /** [H, D] queries, then [C] the residual stream before the layer; not the buffer that `end` writes */
+  readonly stream: BufferRef;
   /** [`layerMailWords`] zero; and the mail of the dispatch before, which becomes zero */
   readonly mail: BufferRef;
   readonly oldMail: BufferRef;
@@ -75,15 +74,20 @@ export interface LayerMail {
   readonly words: number;
   /** Not 0 when a workgroup waited in vain. */
   readonly status: number;
-  /** Set to 1, the kernel only counts how many of its workgroups run at the same time. */
-  readonly counting: number;
+  /** How many of the workgroups ran at the same time, where the first row asked for it. */
   readonly residents: number;
 }
 
 /** The words through which the workgroups of a layer exchange activations, and a few for the host. */
-export function layerMail({ C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>): LayerMail {
-  const status = H * D + 2 * C + F;
-  return { words: status + 4, status, counting: status + 1, residents: status + 3 };
+export function layerMail({
+  C,
+  H,
+  D,
+  F,
+  tiling,
+}: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'tiling'>): LayerMail {
+  const status = H * tiling.splits * (D + 2) + H * D + 2 * C + F;
+  return { words: status + 3, status, residents: status + 2 };
 }
 
 /**
@@ -91,11 +95,12 @@ export function layerMail({ C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | '
  * group of F, for each invocation.
  */
 export function supportsDecodeLayer(
-  { C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>,
+  { C, H, D, F, leastSubgroup }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'leastSubgroup'>,
   workgroup: number,
 ): boolean {
   return (
     [C, D, F].every((width) => width % INT8_GROUP === 0) &&
+    D % (4 * leastSubgroup) === 0 &&
     Math.max(C, H * D) / 8 <= workgroup &&
     F / INT8_GROUP <= workgroup
   );
@@ -103,10 +108,10 @@ export function supportsDecodeLayer(
 
 /** A decoder layer after its attention, and the next layer's qkv product or the head's input. */
 export function decodeLayer(options: DecodeLayerOptions): KernelCall {
-  const { label, C, H, D, F, epsilon, splits, tiling, leastSubgroup, cacheFormat } = options;
-  const { weights, rows, partials, hidden, mail, oldMail, end } = options;
+  const { label, C, H, D, F, epsilon, tiling, leastSubgroup, cacheFormat } = options;
+  const { weights, rows, stream, keys, values, mail, oldMail, end } = options;
   const { o, postAttentionNorm, preMlpNorm, gateUp, down, postMlpNorm } = weights;
-  const { workgroups, workgroup } = tiling;
+  const { workgroups, workgroup, splits } = tiling;
   const hasQkv = 'qkv' in end;
   const qkvRows = hasQkv ? end.qkv.N : 0;
   const { lanesC, lanesHd, cBlock, fBlock, qkvBlock, mostSums } = shareRows(options, qkvRows);
@@ -119,10 +124,11 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
       source,
       preludes: [
         ROW,
-        KEYS_PER_SPLIT,
         cachePrelude(cacheFormat),
-        reductionPrelude('subgroup'),
         ROUND_INT8,
+        prelude('layer-mail', mailSource),
+        prelude('layer-rows', rowsSource),
+        prelude('layer-attention', attentionSource),
         ...(hasQkv
           ? [APPEND_QUAD, prelude('layer-end-qkv', endQkvSource)]
           : [prelude('layer-end-head', endHeadSource)]),
@@ -130,7 +136,7 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
       shape: {
         WORKGROUPS: workgroups,
         WORKGROUP: workgroup,
-        LEAST_SUBGROUP: leastSubgroup,
+        SUBGROUP: leastSubgroup,
         C,
         HD: H * D,
         F,
@@ -153,18 +159,19 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         NEXT_NORM: vectorPlace(end.norm),
         ...(hasQkv && { ...matrixPlace('QKV', end.qkv), QKV_BIAS: vectorPlace(end.qkvBias) }),
       },
-      constants: { EPSILON: epsilon },
+      constants: { EPSILON: epsilon, SCALE: 1 / Math.sqrt(D) },
     },
     bindings: {
       layer,
-      partials,
+      stream,
+      keys_in: keys,
+      values_in: values,
       rows,
-      hidden,
       mail,
       old_mail: oldMail,
       next,
       ...(hasQkv
-        ? { hidden_out: end.hidden, rope: end.rope, q: end.q, keys: end.keys, values: end.values }
+        ? { q: end.stream, rope: end.rope, keys: end.keys, values: end.values }
         : { head_codes: end.head.codes, head_totals: end.head.totals }),
     },
     grid: [workgroups, 1, 1],
@@ -177,13 +184,13 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
 
 /** Bytes of workgroup memory that `decodeLayer` takes at most. */
 export function layerWorkgroupBytes(
-  options: Pick<DecodeLayerOptions, 'C' | 'H' | 'KV' | 'D' | 'F' | 'splits' | 'tiling' | 'leastSubgroup'>,
+  options: Pick<DecodeLayerOptions, 'C' | 'H' | 'KV' | 'D' | 'F' | 'tiling' | 'leastSubgroup'>,
 ): number {
-  const { C, H, KV, D, splits, tiling } = options;
+  const { C, H, KV, D, tiling, leastSubgroup } = options;
   const { mostSums } = shareRows(options, (H + 2 * KV) * D);
   const octets = Math.max(C, H * D) / 8;
-  // Digits and their totals, sums of rows, the join of the splits, rounding, and reductions.
-  return octets * 18 + mostSums * 16 + splits * 4 + tiling.workgroup * (16 + 8 + 1) + 256;
+  // Digits and their totals, sums of rows, the join of the splits, rounding, and sums of squares.
+  return octets * 18 + mostSums * 16 + tiling.workgroup * (16 + 8 + 8 / leastSubgroup) + 64;
 }
 
 /** Which rows a workgroup takes, in quads, how many invocations share one, and the sums that this leaves, in quads. */

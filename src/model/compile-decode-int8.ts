@@ -1,4 +1,4 @@
-import { attentionDecodeInt8, splitKeys } from '../kernels/attention-decode.ts';
+import { attentionDecodeInt8 } from '../kernels/attention-decode.ts';
 import { decodeLayer, layerMail, type LayerTiling } from '../kernels/decode-layer.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
@@ -39,7 +39,9 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
   const { builder, config, columns } = compiler;
   const { C } = config;
   const rows = builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
-  const hidden = builder.buffer(TEXT_BUFFERS.hidden, columns * C);
+  const { layerTiling } = compiler.options;
+  const whole = columns === 1 && layerTiling ? addStreams(compiler) : undefined;
+  const hidden = whole?.hidden ?? builder.buffer(TEXT_BUFFERS.hidden, columns * C);
   const normed = builder.buffer(TEXT_BUFFERS.normed, columns * C);
   const features = builder.buffer(TEXT_BUFFERS.features, C);
   const x = addActivations(compiler, 'normed', C);
@@ -53,9 +55,8 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     }),
     quantizeActivations({ label: 'layer.0.quantize', rows: 'tokens', K: C, x: normed, y: x }),
   );
-  const { layerTiling } = compiler.options;
-  if (columns === 1 && layerTiling) {
-    addWholeLayers(compiler, weights, { rows, hidden, x, tiling: layerTiling });
+  if (whole && layerTiling) {
+    addWholeLayers(compiler, weights, { rows, x, ...whole, tiling: layerTiling });
     return x;
   }
   weights.layers.forEach((layer, index) => {
@@ -70,23 +71,36 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
   return x;
 }
 
-/** Adds the layers in two dispatches each: attention's splits, and everything up to the next layer's. */
+/** What whole layers hand to each other. */
+interface Streams {
+  /** [H, D] queries, then [C] the residual stream: a layer reads one and writes the other, which some may still read. */
+  readonly streams: readonly [BufferRef, BufferRef];
+  /** Both parts of the first one. */
+  readonly q: BufferRef;
+  readonly hidden: BufferRef;
+}
+
+function addStreams({ builder, config: { C, H, D } }: DecodeInt8Compiler): Streams {
+  const streams = [builder.buffer('stream.0', H * D + C), builder.buffer('stream.1', H * D + C)] as const;
+  const queryBytes = H * D * 4;
+  return {
+    streams,
+    q: { ...streams[0], byteLength: queryBytes },
+    hidden: { ...streams[0], byteOffset: queryBytes, byteLength: C * 4 },
+  };
+}
+
+/** Adds the layers in a dispatch each, from attention to what the next layer's attention reads. */
 function addWholeLayers(
   compiler: DecodeInt8Compiler,
   { layers, finalNorm }: TextWeights,
-  refs: { rows: BufferRef; hidden: BufferRef; x: Int8Activations; tiling: LayerTiling },
+  refs: Streams & { rows: BufferRef; x: Int8Activations; tiling: LayerTiling },
 ): void {
   const { builder, config, options, columns } = compiler;
-  const { C, H, D } = config;
-  const { rows, x, tiling } = refs;
-  const q = builder.buffer('q', columns * H * D);
-  // Each layer reads one and writes the other: a workgroup may still read while another is done.
-  const streams = [refs.hidden, builder.buffer('hidden.next', columns * C)];
+  const { rows, x, tiling, streams, q } = refs;
   const rope = builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions);
-  const splitCount = columns * H * options.splits;
-  const partials = builder.buffer('partials', splitCount * (D + 2));
   const mail = (index: number): BufferRef =>
-    builder.buffer(`mail.${mailOf(index, layers.length)}`, layerMail(config).words);
+    builder.buffer(`mail.${mailOf(index, layers.length)}`, layerMail({ ...config, tiling }).words);
   const turn = { ...config, ...options, rows, columns };
   const first = addKeyValueCache(builder, config, options, 0);
   builder.add(...addQkv(compiler, layers[0], 'layer.0', { rows, q, x, ...first }));
@@ -94,23 +108,14 @@ function addWholeLayers(
     const label = `layer.${index}`;
     const next = layers[index + 1];
     builder.add(
-      splitKeys({
-        ...turn,
-        label: `${label}.attention`,
-        tiling: options.splitTiling,
-        q,
-        ...addKeyValueCache(builder, config, options, index),
-        partialOutput: { ...partials, byteLength: splitCount * D * 4 },
-        partialStats: { ...partials, byteOffset: splitCount * D * 4, byteLength: splitCount * 8 },
-      }),
       decodeLayer({
         ...turn,
         label,
+        stream: streams[index % 2],
+        ...addKeyValueCache(builder, config, options, index),
         epsilon: config.rmsNormEpsilon,
         tiling,
         weights: layer,
-        partials,
-        hidden: streams[index % 2],
         mail: mail(index),
         oldMail: mail((index + layers.length - 1) % layers.length),
         end: next
@@ -119,8 +124,7 @@ function addWholeLayers(
               qkv: next.qkv,
               qkvBias: next.qkvBias,
               rope,
-              hidden: streams[(index + 1) % 2],
-              q,
+              stream: streams[(index + 1) % 2],
               ...addKeyValueCache(builder, config, options, index + 1),
             }
           : { norm: finalNorm, head: x },

@@ -70,7 +70,7 @@ const VARIANTS = [
     decodesOnly: true,
     // One workgroup, because software does not promise to run several at the same time.
     workgroupStorageBytes: 32768,
-    layerTiling: { workgroups: 1, workgroup: 64 },
+    layerTiling: { workgroups: 1, workgroup: 64, splits: 2 },
   },
   // Only where the toggles give the adapter what it takes.
   ...(process.env['AUTOGLM_DAWN_TOGGLES']?.includes('allow_unsafe_apis')

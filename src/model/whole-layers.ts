@@ -1,5 +1,6 @@
 import type { Device } from '../gpu/device.ts';
 import {
+  COUNTING_WORD,
   layerMail,
   layerWorkgroupBytes,
   supportsDecodeLayer,
@@ -16,6 +17,9 @@ import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
 
 /** Invocations of a whole layer's workgroup: an NVIDIA multiprocessor runs one such workgroup with its registers. */
 const WORKGROUP = 512;
+
+/** Teams of eight invocations in a workgroup: each joins a split of the keys. */
+const MOST_SPLITS = WORKGROUP / 8;
 
 /** More workgroups than any GPU runs at the same time. */
 const COUNTED_WORKGROUPS = 1024;
@@ -38,20 +42,26 @@ export async function withWholeLayers(
   if (!options.allowsWholeLayers || options.layerTiling || !supportsWholeLayers(config, weights, options)) {
     return options;
   }
-  const counting = { ...options, layerTiling: { workgroups: 128, workgroup: WORKGROUP } };
+  const counting = { ...options, layerTiling: tilingOf(128, config) };
   const workgroups = await countResidents(device, buffers, { config, weights, options: counting });
-  const layerTiling: LayerTiling = { workgroups, workgroup: WORKGROUP };
+  const layerTiling = tilingOf(workgroups, config);
   const { maxWorkgroupStorageBytes } = device.capabilities.limits;
   const fits =
     layerWorkgroupBytes({ ...config.text, ...options, tiling: layerTiling }) <= maxWorkgroupStorageBytes;
   return workgroups >= LEAST_RESIDENTS && fits ? { ...options, layerTiling } : options;
 }
 
+/** A split of the keys for each workgroup, but not more than the workgroup that joins them takes in one go. */
+function tilingOf(workgroups: number, { text }: ModelConfig): LayerTiling {
+  const splits = Math.max(1, Math.min(MOST_SPLITS, Math.floor(workgroups / text.KV)));
+  return { workgroups, workgroup: WORKGROUP, splits };
+}
+
 function supportsWholeLayers(config: ModelConfig, weights: TextWeights, options: CompileOptions): boolean {
   return (
     options.arithmetic === 'int8' &&
     supportsInt8(config.text, weights) &&
-    supportsDecodeLayer(config.text, WORKGROUP) &&
+    supportsDecodeLayer({ ...config.text, leastSubgroup: options.leastSubgroup }, WORKGROUP) &&
     weights.layers.every(isOneBuffer)
   );
 }
@@ -81,14 +91,17 @@ async function countResidents(
   await buffers.ensureScratch([plan]);
   const layer = plan.calls.find(({ program }) => program.shader === 'decode-layer') as KernelCall;
   const calls = [{ ...layer, grid: [COUNTED_WORKGROUPS, 1, 1] as const }];
+  const tiling = options.layerTiling as LayerTiling;
   const runner = await PlanRunner.create(device, { ...plan, calls }, buffers);
   const mail = buffers.get(layer.bindings['mail'].buffer);
-  const words = layerMail(config.text);
-  device.write(mail, words.counting * 4, Uint32Array.of(1));
+  const words = layerMail({ ...config.text, tiling });
+  const rows = buffers.get(layer.bindings['rows'].buffer);
+  device.write(rows, COUNTING_WORD * 4, Uint32Array.of(1));
   const recorder = device.createRecorder('count resident workgroups');
   runner.record(recorder, {});
   recorder.submit();
   const [residents] = new Uint32Array(await device.read(mail, words.residents * 4, 4));
-  device.write(mail, words.counting * 4, new Uint32Array(3));
+  device.write(rows, COUNTING_WORD * 4, Uint32Array.of(0));
+  device.write(mail, words.status * 4, new Uint32Array(3));
   return residents;
 }
