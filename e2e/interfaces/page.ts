@@ -40,11 +40,6 @@ const runner = {
       { type: 'module' },
     );
     try {
-      if (!navigator.serviceWorker.controller) {
-        await new Promise((resolve) =>
-          navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }),
-        );
-      }
       return await programs.serviceWorker(modelId);
     } finally {
       await registration.unregister();

@@ -100,7 +100,13 @@ export const programs = {
   },
 
   async multiRound({ engine }: Given) {
-    const messages: webllm.ChatCompletionMessageParam[] = [{ role: 'user', content: 'Hello.' }];
+    const messages: webllm.ChatCompletionMessageParam[] = [
+      {
+        role: 'system',
+        content: 'You are a helpful assistant that speaks as happily as it can, and says little.',
+      },
+      { role: 'user', content: 'Hello.' },
+    ];
     const first = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 4 });
     messages.push(first.choices[0]!.message, { role: 'user', content: 'And now?' });
     const second = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 4 });

@@ -123,7 +123,9 @@ test('seed to reproduce', async () => {
 
 test('multi-round chat', async () => {
   const { first, second, content } = (await withEngine('multiRound')) as Record<string, number | string>;
-  expect(second).toBeGreaterThan(first as number);
+  // As in web-llm's example: the second round computes what is new.
+  expect(second).toBeGreaterThan(0);
+  expect(second).toBeLessThan(first as number);
   expect(content).not.toBe('');
 });
 

@@ -84,6 +84,9 @@ export function parseChatRequest(
     optionalInteger('max_completion_tokens', request.max_completion_tokens, 1, Infinity) ?? maxTokens;
   const tools = parseTools(request);
   const format = parseResponseFormat(request.response_format);
+  if (tools && format?.kind === 'begun') {
+    throw requestFault('response_format.prefix', 'value', format.prefix, 'absent where there are tools');
+  }
   const grammar = tools ? toToolGrammar(tools, format) : format;
   if (grammar && request.ignore_eos) {
     throw requestFault('ignore_eos', 'value', true, 'absent where the answer has a form: it ends the answer');

@@ -35,7 +35,10 @@ export interface EngineOptions {
    * for so many, fewer: see `smallestContextWindow`.
    */
   readonly contextWindow?: number | undefined;
-  /** The context window is not cut below this to make the model fit; default 4096. */
+  /**
+   * The context window is not cut below this to make the model fit; default 4096. Where it is given, a `contextWindow`
+   * beyond what the model was trained for is cut to that instead of refused.
+   */
   readonly smallestContextWindow?: number | undefined;
   /**
    * Number format of the KV cache. Left out: f16 (f32 for a model in f32), and q8, half the bytes, where the model

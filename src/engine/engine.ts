@@ -26,6 +26,8 @@ export interface EngineInfo {
   /** Bytes on the GPU: weights, KV cache and work space. */
   readonly gpuBytes: number;
   readonly quantization: string;
+  /** Token ids are below it; absent where others run the model. */
+  readonly vocabularySize?: number | undefined;
   /** Why it runs here and not elsewhere; absent where nothing was chosen. */
   readonly reason?: BackendReason | undefined;
   /** What the model takes on the GPU and what was given up so that it fits; absent where others run it. */

@@ -264,7 +264,13 @@ describe('the Prompt API', () => {
   });
 
   it('holds answers to schemas and regular expressions', async () => {
-    const session = await LanguageModel.create({ temperature: 1.5 });
+    const session = await LanguageModel.create({ temperature: 1.5, topK: 100 });
+    const circular: { self?: object } = {};
+    circular.self = circular;
+    for (const responseConstraint of [circular, { type: 'objekt' }]) {
+      const refused = session.prompt('x', { responseConstraint });
+      await expect(refused).rejects.toMatchObject({ name: 'NotSupportedError' });
+    }
     expect(await session.prompt('x', { responseConstraint: /on|off/ })).toMatch(/^(on|off)$/);
     const schema = { type: 'object', properties: { a: { enum: ['b'] } }, required: ['a'] };
     expect(JSON.parse(await session.prompt('x', { responseConstraint: schema }))).toEqual({ a: 'b' });
@@ -276,6 +282,74 @@ describe('the Prompt API', () => {
     expect(whole).toBeGreaterThan(bare);
   });
 
+  it('takes a system prompt as the first message alone', async () => {
+    const system = { role: 'system', content: 'Be brief.' } as const;
+    const user = { role: 'user', content: 'x' } as const;
+    for (const initialPrompts of [
+      [user, system],
+      [system, system, user],
+    ]) {
+      await expect(LanguageModel.create({ initialPrompts })).rejects.toThrow(TypeError);
+    }
+    const session = await LanguageModel.create(QUICK);
+    await expect(session.prompt([user, system])).rejects.toThrow(TypeError);
+    // One that is said first comes first: the second finds it there.
+    const first = session.append([system]);
+    await expect(session.append([system])).rejects.toThrow(TypeError);
+    await first;
+    await expect(session.prompt([system])).rejects.toThrow(TypeError);
+  });
+
+  it('takes what is no list of messages for a text, as the platform does', async () => {
+    const session = await LanguageModel.create(QUICK);
+    const sizes = await Promise.all(
+      [null, undefined, {}, [], [{ role: 'user', content: [] }]].map((input) =>
+        session.measureContextUsage(input as never),
+      ),
+    );
+    expect(sizes[0]).toBe(await session.measureContextUsage('null'));
+    expect(sizes[2]).toBe(await session.measureContextUsage('[object Object]'));
+    expect(sizes[3]).toBe(0);
+    expect(sizes[4]).toBe(await session.measureContextUsage(''));
+    const options = { responseConstraint: /ok/, omitResponseConstraintInput: true };
+    expect(await session.prompt([], options)).toBe('ok');
+  });
+
+  it('refuses options that the API refuses, in its own errors', async () => {
+    const execute = () => Promise.resolve('');
+    const lookup = { name: 'f', description: 'f', inputSchema: { type: 'object' }, execute };
+    const expectations: [object, object | (abstract new (...args: never[]) => Error)][] = [
+      [{ topK: 3 }, { name: 'NotSupportedError' }],
+      [{ temperature: 0.5 }, { name: 'NotSupportedError' }],
+      [{ topK: 3, temperature: -0.5 }, RangeError],
+      [{ topK: 0, temperature: 0.5 }, RangeError],
+      [{ samplingMode: 'balanced', topK: 1, temperature: 1 }, TypeError],
+      [{ expectedInputs: [{ type: 'text', languages: ['en-abc-invalid'] }] }, RangeError],
+      [{ expectedInputs: [{ type: 'soup' }] }, TypeError],
+      [{ expectedOutputs: [{ type: 'image' }] }, { name: 'NotSupportedError' }],
+      [{ tools: [{ ...lookup, name: '' }] }, TypeError],
+      [{ tools: [{ ...lookup, description: '' }] }, TypeError],
+      [{ tools: [lookup, lookup] }, TypeError],
+      [{ tools: [{ ...lookup, inputSchema: null }] }, TypeError],
+      [{ tools: [{ ...lookup, inputSchema: {} }] }, TypeError],
+      [{ tools: [{ ...lookup, inputSchema: { type: 'object', properties: 'x' } }] }, TypeError],
+      [{ tools: [{ ...lookup, inputSchema: { type: 'object', required: 'x' } }] }, TypeError],
+      [{ tools: [{ ...lookup, execute: undefined }] }, TypeError],
+    ];
+    for (const [options, error] of expectations) {
+      const refused = LanguageModel.create(options as never);
+      if (typeof error === 'function') await expect(refused).rejects.toThrow(error);
+      else await expect(refused).rejects.toMatchObject(error);
+    }
+    const session = await LanguageModel.create({ topK: 1.5, temperature: 0.5 });
+    expect([session.topK, session.samplingMode]).toEqual([1, null]);
+    for (const samplingMode of ['most-predictable', 'slightly-predictable', 'slightly-creative'] as const) {
+      const clone = await (await LanguageModel.create({ samplingMode })).clone();
+      expect(clone.samplingMode).toBe(samplingMode);
+    }
+    expect((await LanguageModel.create()).samplingMode).toBe('balanced');
+  });
+
   it('goes on with the beginning of an answer', async () => {
     const session = await LanguageModel.create(QUICK);
     const text = await session.prompt(
@@ -283,9 +357,19 @@ describe('the Prompt API', () => {
         { role: 'user', content: 'x' },
         { role: 'assistant', content: 'The colour is ', prefix: true },
       ],
-      { responseConstraint: /red|blue/ },
+      { responseConstraint: /The colour is (red|blue)/ },
     );
     expect(text).toMatch(/^(red|blue)$/);
+    const rating = [
+      { role: 'user', content: 'x' },
+      { role: 'assistant', content: '{ "a": ', prefix: true },
+    ] as const;
+    const schema = { type: 'object', properties: { a: { enum: [1, 2] } }, required: ['a'] };
+    const rest = await session.prompt(rating, { responseConstraint: schema });
+    expect(JSON.parse(`{ "a": ${rest}`)).toMatchObject({ a: expect.any(Number) as number });
+    await expect(session.prompt(rating, { responseConstraint: /^Greetings/ })).rejects.toMatchObject({
+      name: 'NotSupportedError',
+    });
     await expect(
       session.prompt([
         { role: 'assistant', content: 'x', prefix: true },

@@ -14,7 +14,7 @@ import type { ShardSource } from '../storage/shard-source.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
 import { fitOnDevice, forgetProof, type DeviceFit } from './device-fit.ts';
 import type { EngineInfo, LoadProgress } from './engine.ts';
-import { readModelTexts, type ModelTexts } from './model-texts.ts';
+import { readModelTexts, vocabularySizeOf, type ModelTexts } from './model-texts.ts';
 
 /** How a model is made to fit; see `EngineOptions` for what each means. */
 export interface FitOptions {
@@ -83,7 +83,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
       const onCompile = (): void => report({ phase: 'compiling', ...bytes });
       const model = await loadPlanned(options, { files, texts, request, planned, onCompile });
       const fingerprint = await fingerprintOf(files, texts);
-      return { model, texts, info: toInfo(device, files, planned), byteLength, fingerprint };
+      return { model, texts, info: toInfo(device, files, { planned, texts }), byteLength, fingerprint };
     } catch (error) {
       // What had room once has none today: planned again, with a proof.
       if (!isAutoglmError(error, 'out-of-memory') || planned.report.proof !== 'remembered') throw error;
@@ -126,7 +126,7 @@ function loadPlanned(
 /** What the options ask of a plan for this model. */
 export function toFitRequest(options: FitOptions, { manifest }: ModelFiles, texts: ModelTexts): FitRequest {
   const cacheFormat = options.cacheFormat ?? (manifest.quantization === 'q0f32' ? 'f32' : undefined);
-  const context = requireContext(options.contextWindow, texts.config.text.maxPositionEmbeddings);
+  const context = requireContext(options, texts.config.text.maxPositionEmbeddings);
   return {
     context,
     smallestContext: options.smallestContextWindow,
@@ -178,7 +178,11 @@ async function fingerprintOf({ manifest }: ModelFiles, { config }: ModelTexts): 
   return digestPiece(new TextEncoder().encode(text));
 }
 
-function toInfo(device: Device, { label, manifest }: ModelFiles, { report }: DeviceFit): EngineInfo {
+function toInfo(
+  device: Device,
+  { label, manifest }: ModelFiles,
+  { planned: { report }, texts }: { planned: DeviceFit; texts: ModelTexts },
+): EngineInfo {
   return {
     model: modelName(label),
     backend: device.capabilities.cuda ? 'cuda' : 'webgpu',
@@ -187,12 +191,17 @@ function toInfo(device: Device, { label, manifest }: ModelFiles, { report }: Dev
     contextWindow: report.contextWindow,
     gpuBytes: device.allocatedBytes,
     quantization: manifest.quantization ?? 'unknown',
+    vocabularySize: vocabularySizeOf(texts),
     plan: report,
   };
 }
 
-function requireContext(asked: number | undefined, most: number): number {
-  const context = asked ?? Math.min(most, DEFAULT_CONTEXT_WINDOW);
+function requireContext(
+  { contextWindow: asked, smallestContextWindow: smallest = Infinity }: FitOptions,
+  most: number,
+): number {
+  const fallsBack = asked === undefined || smallest <= most;
+  const context = fallsBack ? Math.min(asked ?? DEFAULT_CONTEXT_WINDOW, most) : asked;
   if (Number.isInteger(context) && context >= 16 && context <= most) return context;
   throw new AutoglmError('request-invalid', `Cannot load with a context window of ${context} tokens.`, {
     value: context,

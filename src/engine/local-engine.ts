@@ -57,7 +57,7 @@ import type { FitReport } from './fit-report.ts';
 import { ImageFeatures } from './image-features.ts';
 import { loadModel, type LoadOptions } from './load-model.ts';
 import { withProcessor, type LogitProcessor } from './logit-processor.ts';
-import type { ModelTexts } from './model-texts.ts';
+import { vocabularySizeOf, type ModelTexts } from './model-texts.ts';
 import { SavedConversations } from './saved-conversations.ts';
 import type { SessionHost, Sessions } from './session.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -350,7 +350,7 @@ export class LocalEngine implements Engine, AnswerEngine {
     }
     return parseSampling(options, {
       defaults: this.texts.generation,
-      vocabularySize: this.#vocabularySize(),
+      vocabularySize: vocabularySizeOf(this.texts),
     });
   }
 
@@ -362,16 +362,10 @@ export class LocalEngine implements Engine, AnswerEngine {
   #encodeSampler(settings: SamplerSettings, prompt: Prompt, hasMask: boolean): SamplerState {
     const { V } = this.texts.config.text;
     return {
-      settings: encodeSettings(settings, { vocabularySize: this.#vocabularySize(), hasMask }),
+      settings: encodeSettings(settings, { vocabularySize: vocabularySizeOf(this.texts), hasMask }),
       bias: settings.logitBias.size > 0 ? encodeLogitBias(settings.logitBias, V) : undefined,
       counts: hasPenalties(settings) ? encodePromptCounts(prompt.tokenIds, V) : undefined,
     };
-  }
-
-  /** Ids beyond the tokenizer's are padding rows of the head; a model without a tokenizer uses all. */
-  #vocabularySize(): number {
-    const { config, tokenizer } = this.texts;
-    return tokenizer ? Math.min(tokenizer.vocabSize, config.text.V) : config.text.V;
   }
 
   /** @throws AutoglmError `tokenizer-missing` */

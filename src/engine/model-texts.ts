@@ -19,6 +19,11 @@ export interface ModelTexts {
   readonly preprocessor: PreprocessorConfig | undefined;
 }
 
+/** Ids beyond the tokenizer's are padding rows of the head; a model without a tokenizer uses all. */
+export function vocabularySizeOf({ config, tokenizer }: ModelTexts): number {
+  return tokenizer ? Math.min(tokenizer.vocabSize, config.text.V) : config.text.V;
+}
+
 /**
  * Reads everything of a model folder but its weights.
  *

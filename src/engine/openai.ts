@@ -100,8 +100,16 @@ export type ToolChoice =
     };
 
 /** The form of an answer. Everything but `text` is enforced while tokens are chosen. */
-export type ResponseFormat =
-  | { readonly type: 'text' }
+export type ResponseFormat = { readonly type: 'text' } | (AnswerForm & FormBeginning);
+
+/** What every form may have beside itself. */
+export interface FormBeginning {
+  /** Extra: text that was said already, such as that of a message that is continued: with the answer it has the form. */
+  readonly prefix?: string | undefined;
+}
+
+/** A form that is enforced. */
+export type AnswerForm =
   /** Any JSON object; web-llm's extra: `schema`, a JSON Schema as text. */
   | { readonly type: 'json_object'; readonly schema?: string | undefined }
   | {

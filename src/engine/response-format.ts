@@ -10,11 +10,11 @@ import {
 const PARAM = 'response_format';
 const FIELDS: Readonly<Record<string, ReadonlySet<string>>> = {
   text: new Set(['type']),
-  json_object: new Set(['type', 'schema']),
-  json_schema: new Set(['type', 'json_schema']),
-  grammar: new Set(['type', 'grammar']),
-  regex: new Set(['type', 'regex']),
-  structural_tag: new Set(['type', 'structural_tag']),
+  json_object: new Set(['type', 'schema', 'prefix']),
+  json_schema: new Set(['type', 'json_schema', 'prefix']),
+  grammar: new Set(['type', 'grammar', 'prefix']),
+  regex: new Set(['type', 'regex', 'prefix']),
+  structural_tag: new Set(['type', 'structural_tag', 'prefix']),
 };
 const SCHEMA_FIELDS = new Set(['name', 'description', 'schema', 'strict']);
 
@@ -27,6 +27,13 @@ export function parseResponseFormat(value: unknown): GrammarSpec | undefined {
   const fields = typeof type === 'string' && Object.hasOwn(FIELDS, type) ? FIELDS[type] : undefined;
   if (!fields) throw requestFault(`${PARAM}.type`, 'value', type, Object.keys(FIELDS).join(', '));
   refuseUnknownFields(format, fields, `${PARAM}.`);
+  const form = parseForm(type, format);
+  const { prefix } = format;
+  if (!form || prefix === undefined || prefix === '') return form;
+  return { kind: 'begun', form, prefix: requireString(`${PARAM}.prefix`, prefix) };
+}
+
+function parseForm(type: unknown, format: Readonly<Record<string, unknown>>): GrammarSpec | undefined {
   switch (type) {
     case 'json_object':
       return parseJsonObject(format['schema']);

@@ -100,6 +100,34 @@ describe('AnswerGrammars', () => {
     for (const text of wrong) expect([text, await accepts(grammars, spec, text)]).toEqual([text, false]);
   });
 
+  it('allows the rest of what was begun, and refuses what is no beginning', async () => {
+    const grammars = createGrammars();
+    const begun = (form: GrammarSpec, prefix: string): GrammarSpec => ({ kind: 'begun', form, prefix });
+    const regex: GrammarSpec = { kind: 'regex', regex: 'The colour is (red|blue)' };
+    expect(await accepts(grammars, begun(regex, 'The colour is '), 'red')).toBe(true);
+    expect(await accepts(grammars, begun(regex, 'The colour is '), 'The colour is red')).toBe(false);
+    const rating: GrammarSpec = {
+      kind: 'json-schema',
+      schema: { type: 'object', properties: { Rating: { type: 'integer' } }, required: ['Rating'] },
+      strict: true,
+    };
+    expect(await accepts(grammars, begun(rating, '{"Rating": '), '5}')).toBe(true);
+    // Spaced as the grammar alone would not.
+    expect(await accepts(grammars, begun(rating, '{ "Rating": '), '5}')).toBe(true);
+    expect(await accepts(grammars, begun(rating, '{\n  "Rating"'), ': 5\n}')).toBe(true);
+    for (const [form, prefix] of [
+      [regex, 'Invalid'],
+      [rating, '{"other'],
+    ] as const) {
+      const refused = grammars.constrain(begun(form, prefix), 'response_format');
+      await expect(refused).rejects.toMatchObject({
+        code: 'request-invalid',
+        param: 'response_format.prefix',
+      });
+    }
+    expect(await accepts(grammars, rating, '{ "Rating": 5}')).toBe(false);
+  });
+
   it('never allows a control token, even where any text is', async () => {
     const constraint = await createGrammars().constrain(
       { kind: 'regex', regex: '(.|\\n)*' },

@@ -35,6 +35,8 @@ export const MAX_GRAMMAR_LENGTH = 200_000;
 /** JSON without line breaks, spaced as models write it: no answer can go on and on in white space. */
 const JSON_SEPARATORS: [string, string] = [', ', ': '];
 const NO_INDENT = -1;
+/** In a row, where it is not fixed. */
+const MOST_WHITE_SPACE = 20;
 
 /**
  * Compiles forms of answers for a model's vocabulary. The library is loaded with the first one.
@@ -60,6 +62,18 @@ export class AnswerGrammars {
    * @throws AutoglmError `request-invalid` for a form that cannot be compiled
    */
   async constrain(spec: GrammarSpec, param: string): Promise<GrammarConstraint> {
+    if (spec.kind !== 'begun') return new MatcherConstraint(await this.#match(spec, param));
+    const { form, prefix } = spec;
+    // A beginning that somebody else wrote may be spaced as they like.
+    for (const one of form.kind === 'json-schema' ? [form, { ...form, isLoose: true }] : [form]) {
+      const matcher = await this.#match(one, param);
+      if (matcher._acceptString(prefix)) return new MatcherConstraint(matcher);
+      matcher.dispose();
+    }
+    throw refused(`${param}.prefix`, 'it is no beginning of the form', 'the beginning of the form', prefix);
+  }
+
+  async #match(spec: GrammarSpec, param: string): Promise<GrammarMatcher> {
     const key = JSON.stringify(spec);
     if (key.length > MAX_GRAMMAR_LENGTH) {
       throw refused(param, `it has ${key.length} characters`, `${MAX_GRAMMAR_LENGTH} characters`);
@@ -67,7 +81,7 @@ export class AnswerGrammars {
     const instance = await (this.#instance ??= this.#open());
     try {
       const compiled = await this.#compile(instance, key, spec);
-      return new MatcherConstraint(await instance.library.GrammarMatcher.createGrammarMatcher(compiled));
+      return await instance.library.GrammarMatcher.createGrammarMatcher(compiled);
     } catch (cause) {
       this.#instance = undefined;
       this.#compiled.clear();
@@ -147,8 +161,10 @@ async function compileSpec(instance: Instance, spec: GrammarSpec): Promise<Compi
   const { compiler } = instance;
   if (spec.kind === 'ebnf') return compiler.compileGrammar(spec.grammar);
   if (spec.kind === 'json-schema') {
-    const { schema, strict } = spec;
-    return compiler.compileJSONSchema(JSON.stringify(schema), false, NO_INDENT, JSON_SEPARATORS, strict);
+    const { schema, strict, isLoose } = spec;
+    const text = JSON.stringify(schema);
+    if (!isLoose) return compiler.compileJSONSchema(text, false, NO_INDENT, JSON_SEPARATORS, strict);
+    return compiler.compileJSONSchema(text, true, undefined, undefined, strict, MOST_WHITE_SPACE);
   }
   if (spec.kind === 'structural-tag')
     return compiler.compileStructuralTag(JSON.parse(spec.tag) as Record<string, unknown>);
@@ -171,6 +187,8 @@ async function toFormat(instance: Instance, spec: GrammarSpec): Promise<Record<s
     }
     case 'tool-calls':
       return toCallFormat(instance, spec);
+    case 'begun':
+      return toFormat(instance, spec.form);
   }
 }
 

@@ -10,7 +10,9 @@ const MOST_TOOL_ROUNDS = 8;
 const TEMPERATURES: Record<SamplingMode, number> = {
   'most-predictable': 0,
   predictable: 0.4,
+  'slightly-predictable': 0.6,
   balanced: 0.8,
+  'slightly-creative': 1,
   creative: 1.2,
   'most-creative': 1.6,
 };
@@ -54,6 +56,7 @@ export class LanguageModelSession extends EventTarget {
   static async open(engine: Engine, options: SessionOptions): Promise<LanguageModelSession> {
     const { initialPrompts = [], signal } = options;
     const messages = await toChatMessages(initialPrompts, acceptsImages(options));
+    requireOneSystemPrompt(messages, 0);
     const usage = messages.length === 0 ? 0 : await countTokens(engine, messages, signal);
     signal?.throwIfAborted();
     if (usage >= engine.info.contextWindow) throw quotaExceeded(usage, engine.info.contextWindow);
@@ -82,13 +85,19 @@ export class LanguageModelSession extends EventTarget {
 
   /** Tokens that are considered at each place; 0: all. */
   get topK(): number {
-    return this.#options.topK ?? 0;
+    return Math.floor(this.#options.topK ?? 0);
   }
 
   /** How far answers may stray; 0 is always the likeliest. */
   get temperature(): number {
     const { temperature, samplingMode = 'balanced' } = this.#options;
     return temperature ?? TEMPERATURES[samplingMode];
+  }
+
+  /** How surprising answers may be; null where `temperature` and `topK` say so. */
+  get samplingMode(): SamplingMode | null {
+    const { temperature, topK, samplingMode = 'balanced' } = this.#options;
+    return temperature === undefined && topK === undefined ? samplingMode : null;
   }
 
   /** Called when old turns are dropped because the conversation has grown too long. */
@@ -137,6 +146,7 @@ export class LanguageModelSession extends EventTarget {
     const signal = this.#combine(options.signal);
     const added = await toChatMessages(input, acceptsImages(this.#options));
     await this.#inTurn(signal, async () => {
+      requireOneSystemPrompt(added, this.#messages.length);
       const { messages, usage } = await this.#fit([...this.#messages, ...added], added.length, signal);
       this.#messages = messages;
       this.#usage = usage;
@@ -176,10 +186,15 @@ export class LanguageModelSession extends EventTarget {
 
   async *#answer(input: PromptInput, options: PromptOptions): AsyncGenerator<string, void> {
     const signal = this.#combine(options.signal);
-    const added = withConstraint(await toChatMessages(input, acceptsImages(this.#options)), options);
+    const given = await toChatMessages(input, acceptsImages(this.#options));
+    const added = withConstraint(given, options);
     const leave = await this.#enter(signal);
     try {
-      const fitted = await this.#fit([...this.#messages, ...added], added.length, signal);
+      requireOneSystemPrompt(given, this.#messages.length);
+      const all = [...this.#messages, ...added];
+      // Nothing at all is asked as an empty text is.
+      if (all.length === 0) all.push({ role: 'user', content: '' });
+      const fitted = await this.#fit(all, added.length, signal);
       yield* this.#generate(fitted.messages, { isContinued: isPrefixed(input), options, signal });
     } catch (error) {
       signal.throwIfAborted();
@@ -203,7 +218,7 @@ export class LanguageModelSession extends EventTarget {
         temperature: this.temperature,
         top_k: this.topK,
         reasoning_format: 'hidden',
-        response_format: toResponseFormat(options.responseConstraint),
+        response_format: toResponseFormat(options.responseConstraint, isContinued ? begun.at(-1) : undefined),
         ...(isContinued && round === 0 && { continue_final_message: true }),
         ...(mayCall && { tools: tools.map(toTool) }),
       };
@@ -302,6 +317,12 @@ export class LanguageModelSession extends EventTarget {
   }
 }
 
+/** The system prompt is the first of all messages, or there is none. @throws TypeError */
+function requireOneSystemPrompt(added: readonly ChatMessage[], before: number): void {
+  if (added.every(({ role }, index) => role !== 'system' || before + index === 0)) return;
+  throw new TypeError('A system prompt is the first message of a session, and the only one.');
+}
+
 function acceptsImages({ expectedInputs = [] }: Pick<SessionOptions, 'expectedInputs'>): boolean {
   return expectedInputs.some(({ type }) => type === 'image');
 }
@@ -315,15 +336,34 @@ function withConstraint(
   const form =
     constraint instanceof RegExp
       ? `Answer with text that matches ${String(constraint)}`
-      : `Answer with JSON that matches this schema: ${JSON.stringify(constraint)}`;
+      : `Answer with JSON that matches this schema: ${toSchemaText(constraint)}`;
   return [{ role: 'system', content: form }, ...messages];
 }
 
-function toResponseFormat(constraint: object | undefined): ResponseFormat | undefined {
+/** @throws DOMException `NotSupportedError` for a schema that is not JSON */
+function toSchemaText(schema: object): string {
+  try {
+    return JSON.stringify(schema);
+  } catch (error) {
+    throw new DOMException(`The schema is not JSON: ${String(error)}`, 'NotSupportedError');
+  }
+}
+
+/** @param begun the beginning of the answer, which is a part of what has the form. */
+function toResponseFormat(
+  constraint: object | undefined,
+  begun: ChatMessage | undefined,
+): ResponseFormat | undefined {
   if (!constraint) return undefined;
-  if (constraint instanceof RegExp) return { type: 'regex', regex: constraint.source };
-  const schema = constraint as Readonly<Record<string, unknown>>;
-  return { type: 'json_schema', json_schema: { name: 'response', schema } };
+  const prefix = begun && { prefix: toText(begun) };
+  if (constraint instanceof RegExp) return { type: 'regex', regex: constraint.source, ...prefix };
+  const schema = JSON.parse(toSchemaText(constraint)) as Readonly<Record<string, unknown>>;
+  return { type: 'json_schema', json_schema: { name: 'response', schema }, ...prefix };
+}
+
+function toText({ content }: ChatMessage): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => (part.type === 'text' ? part.text : '')).join('');
 }
 
 function toTool({ name, description, inputSchema }: PromptTool): Tool {
@@ -359,6 +399,7 @@ async function countTokens(
   messages: readonly ChatMessage[],
   signal: AbortSignal | undefined,
 ): Promise<number> {
+  if (messages.length === 0) return 0;
   // A server that does not count refuses a conversation that is too long by itself.
   const count = (await engine.countTokens?.(messages, signal ? { signal } : {})) ?? 0;
   // It may have been told in the meantime, however short that was.

@@ -41,18 +41,21 @@ export function createLanguageModelClass(source: LanguageModelSource): LanguageM
   const engines = new SharedEngine(source);
   return class LanguageModel extends LanguageModelSession {
     static async availability(options: SessionCoreOptions = {}): Promise<Availability> {
+      requireContents(options);
       return isSupported(options) ? engines.availability() : 'unavailable';
     }
 
     static async create(options: SessionOptions = {}): Promise<LanguageModelSession> {
       options.signal?.throwIfAborted();
+      requireContents(options);
+      requireTools(options);
+      requireSampling(options);
       if (!isSupported(options)) {
         throw new DOMException(
           'The model takes text and pictures in English and Chinese.',
           'NotSupportedError',
         );
       }
-      requireSampling(options);
       return this.open(await engines.get(options), options);
     }
 
@@ -154,6 +157,44 @@ class DownloadMonitor extends EventTarget {
   }
 }
 
+/** What the API knows as the type of a content, whether a model takes it or not. */
+const CONTENT_TYPES: ReadonlySet<string> = new Set([
+  'text',
+  'image',
+  'audio',
+  'video',
+  'tool-call',
+  'tool-response',
+]);
+
+/** @throws TypeError for a type that there is not; RangeError for a language tag that is none */
+function requireContents({ expectedInputs = [], expectedOutputs = [] }: SessionCoreOptions): void {
+  for (const { type, languages = [] } of [...expectedInputs, ...expectedOutputs]) {
+    if (!CONTENT_TYPES.has(type)) throw new TypeError(`"${String(type)}" is no type of content.`);
+    Intl.getCanonicalLocales([...languages]);
+  }
+}
+
+/** @throws TypeError for a function that cannot be told to the model or called */
+function requireTools({ tools = [] }: SessionCoreOptions): void {
+  const names = new Set<string>();
+  for (const { name, description, inputSchema, execute } of tools) {
+    if (!name || !description) throw new TypeError('A tool has a "name" and a "description".');
+    if (names.has(name)) throw new TypeError(`Two tools are called "${name}".`);
+    names.add(name);
+    if (typeof inputSchema !== 'object' || inputSchema === null) {
+      throw new TypeError(`The tool "${name}" has no JSON Schema as its "inputSchema".`);
+    }
+    // What cannot be written as JSON throws here, in its own words.
+    const schema = JSON.parse(JSON.stringify(inputSchema)) as Readonly<Record<string, unknown>>;
+    const { type, properties = {}, required = [] } = schema;
+    if (type !== 'object' || typeof properties !== 'object' || !Array.isArray(required)) {
+      throw new TypeError(`The "inputSchema" of the tool "${name}" describes no object.`);
+    }
+    if (typeof execute !== 'function') throw new TypeError(`The tool "${name}" has no function "execute".`);
+  }
+}
+
 function isSupported({ expectedInputs = [], expectedOutputs = [] }: SessionCoreOptions): boolean {
   const areLanguagesKnown = [...expectedInputs, ...expectedOutputs]
     .flatMap(({ languages = [] }) => languages)
@@ -168,6 +209,9 @@ function isSupported({ expectedInputs = [], expectedOutputs = [] }: SessionCoreO
 function requireSampling({ temperature, topK, samplingMode }: SessionCoreOptions): void {
   if (samplingMode !== undefined && (temperature !== undefined || topK !== undefined)) {
     throw new TypeError('A session has a "samplingMode", or "temperature" and "topK".');
+  }
+  if ((temperature === undefined) !== (topK === undefined)) {
+    throw new DOMException('"temperature" and "topK" are given together, or neither.', 'NotSupportedError');
   }
   if (temperature !== undefined && !(temperature >= 0)) {
     throw new RangeError(`"temperature" is ${temperature}; it must be 0 or more.`);

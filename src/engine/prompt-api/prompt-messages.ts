@@ -8,8 +8,8 @@ import type { PromptContent, PromptInput, PromptMessage } from './prompt-types.t
  * @throws TypeError, or the DOMException that the Prompt API names for the fault
  */
 export async function toChatMessages(input: PromptInput, acceptsImages: boolean): Promise<ChatMessage[]> {
-  if (typeof input === 'string') return [{ role: 'user', content: input }];
-  if (!Array.isArray(input)) throw new TypeError('A prompt is a string or a list of messages.');
+  // Whatever is no list is a text, as the platform takes its strings.
+  if (!Array.isArray(input)) return [{ role: 'user', content: String(input) }];
   const messages = input as readonly PromptMessage[];
   return Promise.all(
     messages.map((message, index) => {
@@ -23,7 +23,7 @@ export async function toChatMessages(input: PromptInput, acceptsImages: boolean)
 
 /** True for a prompt whose last message is the beginning of the answer. */
 export function isPrefixed(input: PromptInput): boolean {
-  return typeof input !== 'string' && input.at(-1)?.prefix === true;
+  return Array.isArray(input) && (input as readonly PromptMessage[]).at(-1)?.prefix === true;
 }
 
 async function toChatMessage({ role, content }: PromptMessage, acceptsImages: boolean): Promise<ChatMessage> {

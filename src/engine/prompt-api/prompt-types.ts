@@ -4,7 +4,14 @@
 export type Availability = 'unavailable' | 'downloadable' | 'downloading' | 'available';
 
 /** How surprising answers may be. */
-export type SamplingMode = 'most-predictable' | 'predictable' | 'balanced' | 'creative' | 'most-creative';
+export type SamplingMode =
+  | 'most-predictable'
+  | 'predictable'
+  | 'slightly-predictable'
+  | 'balanced'
+  | 'slightly-creative'
+  | 'creative'
+  | 'most-creative';
 
 /** A kind of input or output that a page means to use. */
 export interface ExpectedContent {

@@ -2,6 +2,9 @@ import type { AppConfig, ModelRecord } from '@mlc-ai/web-llm';
 import { AutoglmError } from '../../base/errors.ts';
 import prebuiltModels from './prebuilt-models.json' with { type: 'json' };
 
+/** Kinds of web-llm's models, for records. */
+export const ModelType = { LLM: 0, embedding: 1, VLM: 2 } as const;
+
 /** The `model_lib` of models that run on this package's engine: they need no compiled library. */
 export const AUTOGLM_LIB = 'autoglm-web';
 

@@ -9,10 +9,11 @@ import type {
   InitProgressReport,
 } from '@mlc-ai/web-llm';
 import { AutoglmError } from '../../base/errors.ts';
-import type { LoadPhase, LoadProgress } from '../engine.ts';
+import type { EngineInfo, LoadPhase, LoadProgress } from '../engine.ts';
 import type {
   ChatCompletionChunk,
   ChatCompletionRequest,
+  ChatMessage,
   Completion,
   CompletionLogprobs,
   CompletionRequest,
@@ -24,28 +25,52 @@ import type {
 export function toChatRequest(
   request: MlcChatRequest,
   options: ChatOptions | undefined,
+  info: EngineInfo,
 ): ChatCompletionRequest {
-  const { extra_body: extra, model: _model, ...rest } = request;
+  const { extra_body: extra, model: _model, logit_bias: bias, ...rest } = request;
   if (extra?.resumable?.enabled) throw notResumable();
   return {
     ...defaultsOf(options),
     ...(rest as Omit<ChatCompletionRequest, 'stream'>),
+    ...toBias(bias, info),
+    messages: toKnownCalls(request.messages as readonly ChatMessage[]),
     ...(extra?.enable_thinking === false && { reasoning_format: 'hidden' }),
   };
+}
+
+/** Programs that write their calls into texts give results of calls that no message has: these are a user's turn. */
+function toKnownCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const known = new Set<string>();
+  return messages.map((message) => {
+    if (message.role === 'assistant') for (const { id } of message.tool_calls ?? []) known.add(id);
+    if (message.role !== 'tool' || known.has(message.tool_call_id)) return message;
+    return { role: 'user', content: message.content };
+  });
 }
 
 /** A web-llm text request as the engine takes it. Without a limit web-llm goes on to the end of the context. */
 export function toTextRequest(
   request: CompletionCreateParams,
   options: ChatOptions | undefined,
-  contextWindow: number,
+  info: EngineInfo,
 ): CompletionRequest {
-  const { extra_body: _extra, model: _model, max_tokens: most, ...rest } = request;
+  const { extra_body: _extra, model: _model, max_tokens: most, logit_bias: bias, ...rest } = request;
   return {
     ...defaultsOf(options),
     ...(rest as Omit<CompletionRequest, 'stream'>),
-    max_tokens: most ?? contextWindow,
+    ...toBias(bias, info),
+    max_tokens: most ?? info.contextWindow,
   };
+}
+
+/** Programs keep the token ids of the model that they were written for: those that this one lacks change nothing. */
+function toBias(
+  bias: Readonly<Record<string, number>> | null | undefined,
+  { vocabularySize = Infinity }: EngineInfo,
+): Pick<GenerationRequest, 'logit_bias'> {
+  if (!bias) return {};
+  const known = Object.entries(bias).filter(([id]) => !(Number(id) >= vocabularySize));
+  return { logit_bias: Object.fromEntries(known) };
 }
 
 function defaultsOf(options: ChatOptions | undefined): GenerationRequest {
@@ -69,6 +94,44 @@ export function notResumable(): AutoglmError {
 export function toMlcChunk(chunk: ChatCompletionChunk, startedAt: number): MlcChunk {
   const { usage, ...rest } = chunk;
   return { ...rest, ...(usage && { usage: toMlcUsage(usage, startedAt) }) };
+}
+
+type CallDelta = NonNullable<MlcChunk.Choice.Delta['tool_calls']>[number];
+
+/** Calls of functions as web-llm streams them: whole, in the last chunk of their choice. */
+export class WholeCalls {
+  readonly #calls = new Map<number, CallDelta[]>();
+
+  /** Keeps what a chunk has of calls, until the chunk with which their choice ends; undefined when nothing is left. */
+  hold(chunk: MlcChunk): MlcChunk | undefined {
+    let hasHeld = false;
+    const choices = chunk.choices.flatMap((choice): MlcChunk.Choice[] => {
+      const { tool_calls: added, ...delta } = choice.delta;
+      const calls = this.#calls.get(choice.index) ?? [];
+      for (const call of added ?? []) join(calls, call);
+      if (added) this.#calls.set(choice.index, calls);
+      if (choice.finish_reason) {
+        return [calls.length === 0 ? choice : { ...choice, delta: { ...delta, tool_calls: calls } }];
+      }
+      if (!added) return [choice];
+      hasHeld = true;
+      return Object.keys(delta).length === 0 ? [] : [{ ...choice, delta }];
+    });
+    return hasHeld && choices.length === 0 ? undefined : { ...chunk, choices };
+  }
+}
+
+function join(calls: CallDelta[], { index, id, function: added }: CallDelta): void {
+  const { id: callId = id, function: before } = calls[index] ?? {};
+  calls[index] = {
+    index,
+    ...(callId !== undefined && { id: callId }),
+    type: 'function',
+    function: {
+      name: before?.name ?? added?.name ?? '',
+      arguments: `${before?.arguments ?? ''}${added?.arguments ?? ''}`,
+    },
+  };
 }
 
 /** A text completion, or a chunk of one, in web-llm's form. */
@@ -96,17 +159,17 @@ function toMlcLogprobs(logprobs: CompletionLogprobs | null): MlcChatCompletion.C
   };
 }
 
-/** The usage with web-llm's figures of speed. */
+/** The usage as web-llm counts it: a prompt's tokens are those that were computed, without what the cache held. */
 export function toMlcUsage(usage: Usage, startedAt: number): CompletionUsage {
-  const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total, extra } = usage;
+  const { prompt_tokens: prompt, completion_tokens: completion, extra } = usage;
   const seconds = (milliseconds: number): number => milliseconds / 1000;
   const prefillSeconds = seconds((extra?.prefillMs ?? 0) + (extra?.visionMs ?? 0));
   const computed = prompt - (usage.prompt_tokens_details?.cached_tokens ?? 0);
   const decodeSpeed = extra?.decodeTokensPerSecond ?? 0;
   return {
-    prompt_tokens: prompt,
+    prompt_tokens: computed,
     completion_tokens: completion,
-    total_tokens: total,
+    total_tokens: computed + completion,
     extra: {
       e2e_latency_s: seconds(performance.now() - startedAt),
       prefill_tokens_per_s: prefillSeconds > 0 ? computed / prefillSeconds : 0,

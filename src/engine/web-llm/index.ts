@@ -13,6 +13,7 @@ export {
 export {
   createAutoglmRecord,
   functionCallingModelIds,
+  ModelType,
   modelLibURLPrefix,
   modelVersion,
   prebuiltAppConfig,
@@ -24,4 +25,5 @@ export {
   deleteModelWasmInCache,
   hasModelInCache,
 } from './model-cache.ts';
+export { IntegrityError, isValidSRI, verifyIntegrity } from './integrity.ts';
 export type * from '@mlc-ai/web-llm';

@@ -16,6 +16,7 @@ import type {
   ResumeResult,
 } from '@mlc-ai/web-llm';
 import { AutoglmError, isAbortError } from '../../base/errors.ts';
+import { SMALLEST_CONTEXT } from '../../model/model-fit.ts';
 import type { Engine } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import { findRecord, isAutoglm, prebuiltAppConfig } from './app-config.ts';
@@ -28,6 +29,7 @@ import {
   toMlcCompletion,
   toProgressReport,
   toTextRequest,
+  WholeCalls,
 } from './convert.ts';
 import { loadOriginal } from './load-original.ts';
 import { MlcInterface, type MlcChatAnswer, type MlcTextAnswer } from './mlc-interface.ts';
@@ -60,7 +62,8 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   #interrupt = new AbortController();
   /** The newest answer so far. */
   #message = { text: '' };
-  #stats = '';
+  /** Tokens a second of the last answer; absent before one. */
+  #speeds: { readonly prefill: number; readonly decode: number } | undefined;
   /** What was asked last, for a logit processor. */
   #conversation: readonly ChatCompletionMessageParam[] = [];
   /** What `forwardTokensAndSample` has taken in so far. */
@@ -127,14 +130,29 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
         cure: 'Create an engine for each.',
       });
     }
+    if (record.integrity) {
+      throw new AutoglmError(
+        'request-invalid',
+        'AutoGLM’s files are checked by the hashes in their manifest.',
+        {
+          value: Object.keys(record.integrity).join(', '),
+          limit: 'a record without "integrity"',
+          param: 'appConfig.model_list.integrity',
+          fieldFault: 'unsupported',
+          cure: 'Leave "integrity" out of the record.',
+        },
+      );
+    }
     const chatOptions = Array.isArray(chatOpts) ? chatOpts[0] : chatOpts;
     const processor = this.#logitProcessors?.get(record.model_id);
     const startedAt = performance.now();
+    const contextWindow = chatOptions?.context_window_size ?? record.overrides?.context_window_size;
     const options: EngineOptions = {
       model: toAbsoluteUrl(record.model),
       // The default is left out: pages that name it and those that do not share one engine.
       ...(toCacheKind(this.#appConfig) === 'opfs' && { cache: 'opfs' as const }),
-      contextWindow: chatOptions?.context_window_size ?? record.overrides?.context_window_size,
+      // A program may ask for the window of the model that it was written for.
+      ...(contextWindow !== undefined && { contextWindow, smallestContextWindow: SMALLEST_CONTEXT }),
       signal,
       onProgress: (progress) => this.onProgress?.(toProgressReport(progress, startedAt)),
     };
@@ -152,7 +170,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
     if (this.#mlc) return this.#mlc.chatCompletion(request);
     const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
-    const converted = toChatRequest(request, chatOptions);
+    const converted = toChatRequest(request, chatOptions, engine.info);
     if (processor) this.#beginConversation(processor, request.messages);
     const startedAt = performance.now();
     const includesUsage = !request.stream || request.stream_options?.include_usage === true;
@@ -162,11 +180,12 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       { ...converted, stream: true, stream_options: { include_usage: true } },
       { signal },
     );
+    const calls = new WholeCalls();
     const stream = this.#follow(chunks, {
       signal,
       toOwn: (chunk) => {
         this.#noteUsage(chunk.usage);
-        return chunk.usage && !includesUsage ? undefined : toMlcChunk(chunk, startedAt);
+        return chunk.usage && !includesUsage ? undefined : calls.hold(toMlcChunk(chunk, startedAt));
       },
       textOf: ({ choices: [choice] }) => (choice?.index === 0 ? (choice.delta.content ?? '') : ''),
       toAborted: (last, index) => ({
@@ -182,7 +201,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     if (this.#mlc) return this.#mlc.completion(request);
     const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
     if (processor) this.#beginConversation(processor, []);
-    const converted = toTextRequest(request, chatOptions, engine.info.contextWindow);
+    const converted = toTextRequest(request, chatOptions, engine.info);
     const startedAt = performance.now();
     const includesUsage = !request.stream || request.stream_options?.include_usage === true;
     const { signal } = this.#interrupt;
@@ -239,7 +258,10 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
 
   /** Speed of the last answer, in words. */
   async runtimeStatsText(modelId?: string): Promise<string> {
-    return this.#mlc ? this.#mlc.runtimeStatsText(modelId) : this.#stats;
+    if (this.#mlc) return this.#mlc.runtimeStatsText(modelId);
+    if (!this.#speeds) return '';
+    const { prefill, decode } = this.#speeds;
+    return `prefill: ${prefill.toFixed(4)} tokens/sec, decoding: ${decode.toFixed(4)} tokens/sec`;
   }
 
   /** Ends all answers; each keeps what it has, with the reason `abort`. */
@@ -272,7 +294,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     this.#message = { text: '' };
     this.#tokens = [];
     this.#loaded?.processor?.resetState();
-    if (!keepStats) this.#stats = '';
+    if (!keepStats) this.#speeds = undefined;
   }
 
   /** Text of the last answer, also of one that is being given. */
@@ -294,6 +316,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     if (this.#mlc) return this.#mlc.forwardTokensAndSample(inputIds, isPrefill, modelId);
     const { engine } = this.#requireLoaded(modelId);
     this.#tokens.push(...inputIds);
+    const startedAt = performance.now();
     const { choices } = await engine.completions.create({
       prompt: this.#tokens,
       max_tokens: 1,
@@ -301,6 +324,9 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       ignore_eos: true,
       logprobs: 0,
     });
+    const speed = (inputIds.length * 1000) / Math.max(performance.now() - startedAt, 1e-3);
+    const { prefill = 0, decode = 0 } = this.#speeds ?? {};
+    this.#speeds = isPrefill ? { prefill: speed, decode } : { prefill, decode: speed };
     return choices[0]?.logprobs?.token_ids[0] as number;
   }
 
@@ -371,9 +397,10 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     if (!usage) return;
     const { extra, prompt_tokens: prompt } = usage;
     const prefillSeconds = (extra?.prefillMs ?? 0) / 1000;
-    const prefillSpeed = prefillSeconds > 0 ? prompt / prefillSeconds : 0;
-    const decodeSpeed = extra?.decodeTokensPerSecond ?? 0;
-    this.#stats = `prefill: ${prefillSpeed.toFixed(4)} tokens/sec, decoding: ${decodeSpeed.toFixed(4)} tokens/sec`;
+    this.#speeds = {
+      prefill: prefillSeconds > 0 ? prompt / prefillSeconds : 0,
+      decode: extra?.decodeTokensPerSecond ?? 0,
+    };
   }
 
   #requireLoaded(modelId: string | null | undefined): Loaded {

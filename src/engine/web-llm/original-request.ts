@@ -119,6 +119,7 @@ function joinTexts(content: string | readonly { readonly text?: string }[]): str
 }
 
 function toOriginalFormat(format: ResponseFormat): MlcResponseFormat {
+  if (format.type !== 'text' && format.prefix) throw unsupported('response_format.prefix', format.prefix);
   if (format.type === 'regex') throw unsupported('response_format.type', format.type);
   if (format.type !== 'json_schema') return format as MlcResponseFormat;
   const { schema } = format.json_schema;

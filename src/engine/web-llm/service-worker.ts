@@ -78,22 +78,24 @@ export class ServiceWorkerMLCEngine extends WebWorkerMLCEngine {
   }
 }
 
-/** The page's service worker as a worker. */
+/**
+ * The page's service worker as a worker: the one that controls the page, or else the one that becomes ready for it, as
+ * on a first visit. Messages wait for it.
+ */
 class ServiceWorkerPort implements ChatWorker {
   onmessage: ChatWorker['onmessage'] = null;
+  readonly #worker: Promise<ServiceWorker | null>;
 
   constructor() {
     navigator.serviceWorker.addEventListener('message', (event: MessageEvent<MlcWorkerResponse>) =>
       this.onmessage?.(event),
     );
+    const { controller, ready } = navigator.serviceWorker;
+    this.#worker = controller ? Promise.resolve(controller) : ready.then(({ active }) => active);
   }
 
   postMessage(message: MlcWorkerRequest): void {
-    const { controller } = navigator.serviceWorker;
-    if (controller) return controller.postMessage(message);
-    throw new AutoglmError('engine-unloaded', 'No service worker controls this page.', {
-      cure: 'Register it, and reload the page, or call clients.claim() in it.',
-    });
+    void this.#worker.then((worker) => worker?.postMessage(message));
   }
 }
 
@@ -109,7 +111,6 @@ export async function CreateServiceWorkerMLCEngine(
       cure: 'Serve it from https or localhost.',
     });
   }
-  await navigator.serviceWorker.ready;
   const engine = new ServiceWorkerMLCEngine(engineConfig, keepAliveMs);
   await engine.reload(modelId, chatOpts);
   return engine;
