@@ -124,6 +124,28 @@ interface Stops {
   readonly interrupt: AbortSignal;
 }
 
+type ChatChoiceChunk = ChatCompletionChunk['choices'][number];
+type TextChoice = Completion['choices'][number];
+
+/** What all of web-llm's streams give. */
+interface OriginalPiece {
+  readonly choices: readonly { readonly finish_reason: FinishReason | null }[];
+  readonly usage?: CompletionUsage | null;
+}
+
+/** What the streams of chats and of texts do not share. */
+interface Telling<Piece extends OriginalPiece, Choice, Chunk> {
+  /** Asks web-llm for a choice. */
+  readonly open: (index: number) => Promise<AsyncIterable<Piece>>;
+  /** How a choice is told: its beginning, each piece, and its end. */
+  readonly tell: (index: number) => {
+    readonly begin: readonly Choice[];
+    readonly toChoices: (choice: Piece['choices'][number]) => readonly Choice[];
+    readonly end: (finish: FinishReason) => Choice;
+  };
+  readonly toChunk: (choices: Choice[], usage?: Usage) => Chunk;
+}
+
 /** How a choice's pieces ended: by themselves, or before they began. */
 type Ended = 'told' | 'interrupted';
 
@@ -178,45 +200,37 @@ export class WebLlmEngine implements Engine {
     }
   }
 
-  async *#streamChat(chat: OriginalChat, stops: Stops): AsyncGenerator<ChatCompletionChunk> {
-    const { plan } = chat;
+  #streamChat({ plan, request }: OriginalChat, stops: Stops): AsyncGenerator<ChatCompletionChunk> {
     const header = this.#createHeader('chatcmpl');
-    const chunk = (choices: ChatCompletionChunk['choices']): ChatCompletionChunk => ({
-      ...header,
-      object: 'chat.completion.chunk',
-      choices,
+    return this.#stream<MlcChunk, ChatChoiceChunk, ChatCompletionChunk>(plan, stops, {
+      open: (index) => this.#original.chatCompletion({ ...request, seed: seedOf(request.seed, index) }),
+      tell: (index) => {
+        const parser = new AnswerParser({ hasReasoning: plan.form.hasReasoning, hasCalls: false });
+        return {
+          begin: [{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }],
+          toChoices: ({ delta, finish_reason: finish, logprobs: told }) => {
+            const parts = parser.push(delta.content ?? '');
+            if (finish) parts.push(...parser.flush());
+            const logprobs = toLogprobs(told);
+            const deltas = [...toDeltas(parts, plan.hidesReasoning), ...toCallDeltas(delta.tool_calls)];
+            const shown = deltas.length === 0 && logprobs ? [{ content: '' }] : deltas;
+            return shown.map((one, at) => ({
+              index,
+              delta: one,
+              finish_reason: null,
+              logprobs: (at === 0 && logprobs) || null,
+            }));
+          },
+          end: (finish) => ({ index, delta: {}, finish_reason: finish }),
+        };
+      },
+      toChunk: (choices, usage) => ({
+        ...header,
+        object: 'chat.completion.chunk',
+        choices,
+        ...(usage && { usage }),
+      }),
     });
-    const usages: CompletionUsage[] = [];
-    for (let index = 0; index < plan.choiceCount; index++) {
-      yield chunk([{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }]);
-      const parser = new AnswerParser({ hasReasoning: plan.form.hasReasoning, hasCalls: false });
-      const request = { ...chat.request, seed: seedOf(chat.request.seed, index) };
-      const pieces = this.#pieces<MlcChunk>(() => this.#original.chatCompletion(request), stops);
-      let finish: FinishReason = 'abort';
-      let next = await pieces.next();
-      try {
-        for (; !next.done; next = await pieces.next()) {
-          const { choices, usage } = next.value;
-          if (usage) usages.push(usage);
-          const [choice] = choices;
-          if (!choice) continue;
-          const { content, tool_calls: calls } = choice.delta;
-          const parts = parser.push(content ?? '');
-          if (choice.finish_reason) parts.push(...parser.flush());
-          const logprobs = toLogprobs(choice.logprobs);
-          const deltas = [...toDeltas(parts, plan.hidesReasoning), ...toCallDeltas(calls)];
-          const shown = deltas.length === 0 && logprobs ? [{ content: '' }] : deltas;
-          for (const [at, delta] of shown.entries()) {
-            yield chunk([{ index, delta, finish_reason: null, logprobs: (at === 0 && logprobs) || null }]);
-          }
-          finish = choice.finish_reason ?? finish;
-        }
-      } finally {
-        await pieces.return('told');
-      }
-      yield chunk([{ index, delta: {}, finish_reason: finish }]);
-    }
-    if (plan.includeUsage) yield { ...chunk([]), usage: toUsage(usages) };
   }
 
   async #completeChat(chat: OriginalChat, stops: Stops): Promise<ChatCompletion> {
@@ -235,40 +249,34 @@ export class WebLlmEngine implements Engine {
     return { ...(header as Header), object: 'chat.completion', choices, usage };
   }
 
-  async *#streamText(text: OriginalText, stops: Stops): AsyncGenerator<Completion> {
-    const { plan } = text;
+  #streamText({ plan, request }: OriginalText, stops: Stops): AsyncGenerator<Completion> {
     const header = this.#createHeader('cmpl');
-    const chunk = (choices: Completion['choices']): Completion => ({
-      ...header,
-      object: 'text_completion',
-      choices,
+    return this.#stream<MlcCompletion, TextChoice, Completion>(plan, stops, {
+      open: (index) => this.#original.completion({ ...request, seed: seedOf(request.seed, index) }),
+      tell: (index) => {
+        let offset = 0;
+        return {
+          begin: [],
+          toChoices: ({ text, logprobs: told }) => {
+            const logprobs = toTextLogprobs(told, offset);
+            offset += text.length;
+            return text === '' && !logprobs ? [] : [{ index, text, finish_reason: null, logprobs }];
+          },
+          end: (finish) => ({
+            index,
+            text: '',
+            finish_reason: finish === 'tool_calls' ? 'stop' : finish,
+            logprobs: null,
+          }),
+        };
+      },
+      toChunk: (choices, usage) => ({
+        ...header,
+        object: 'text_completion',
+        choices,
+        ...(usage && { usage }),
+      }),
     });
-    const usages: CompletionUsage[] = [];
-    for (let index = 0; index < plan.choiceCount; index++) {
-      const request = { ...text.request, seed: seedOf(text.request.seed, index) };
-      const pieces = this.#pieces<MlcCompletion>(() => this.#original.completion(request), stops);
-      let finish: 'stop' | 'length' | 'abort' = 'abort';
-      let offset = 0;
-      let next = await pieces.next();
-      try {
-        for (; !next.done; next = await pieces.next()) {
-          const { choices, usage } = next.value;
-          if (usage) usages.push(usage);
-          const [choice] = choices;
-          if (!choice) continue;
-          if (choice.finish_reason && choice.finish_reason !== 'tool_calls') finish = choice.finish_reason;
-          const logprobs = toTextLogprobs(choice.logprobs, offset);
-          offset += choice.text.length;
-          if (choice.text !== '' || logprobs) {
-            yield chunk([{ index, text: choice.text, finish_reason: null, logprobs }]);
-          }
-        }
-      } finally {
-        await pieces.return('told');
-      }
-      yield chunk([{ index, text: '', finish_reason: finish, logprobs: null }]);
-    }
-    if (plan.includeUsage) yield { ...chunk([]), usage: toUsage(usages) };
   }
 
   async #completeText(text: OriginalText, stops: Stops): Promise<Completion> {
@@ -288,6 +296,35 @@ export class WebLlmEngine implements Engine {
       }
     }
     return { ...(last as Completion), choices };
+  }
+
+  /** All choices, one after the other as web-llm answers, and what they took. */
+  async *#stream<Piece extends OriginalPiece, Choice, Chunk>(
+    plan: Pick<OriginalChat['plan'], 'choiceCount' | 'includeUsage'>,
+    stops: Stops,
+    { open, tell, toChunk }: Telling<Piece, Choice, Chunk>,
+  ): AsyncGenerator<Chunk> {
+    const usages: CompletionUsage[] = [];
+    for (let index = 0; index < plan.choiceCount; index++) {
+      const { begin, toChoices, end } = tell(index);
+      for (const choice of begin) yield toChunk([choice]);
+      const pieces = this.#pieces(() => open(index), stops);
+      let finish: FinishReason = 'abort';
+      try {
+        for (let next = await pieces.next(); !next.done; next = await pieces.next()) {
+          const { choices, usage } = next.value;
+          if (usage) usages.push(usage);
+          const [choice] = choices;
+          if (!choice) continue;
+          for (const one of toChoices(choice)) yield toChunk([one]);
+          finish = choice.finish_reason ?? finish;
+        }
+      } finally {
+        await pieces.return('told');
+      }
+      yield toChunk([end(finish)]);
+    }
+    if (plan.includeUsage) yield toChunk([], toUsage(usages));
   }
 
   /**
