@@ -1,7 +1,8 @@
 // Attention of many queries over a key/value cache: attention-tile.wgsl in larger tiles, for GPUs, and heads of 128
-// dimensions. A workgroup takes 8 LINES queries of one head and keys by 64; each of its 16 LINES invocations keeps
-// 8 queries x 4 keys of the scores, then 8 queries x 8 dimensions of the output: few enough registers that several
-// workgroups share a processor, and one computes while others wait.
+// dimensions. A workgroup takes 64 queries of one head and keys by 128; each of its 128 invocations keeps 8 queries x
+// 8 keys of the scores in registers, where softmax is taken as well, and 8 queries x 8 dimensions of the output.
+// The output is only brought to a new maximum when that has risen by more than 2^RISE: shares may grow to that.
+// Eight dimensions of queries and keys, then eight keys' values, come from memory while the eight before are multiplied.
 
 override H: u32;
 override KV: u32;
@@ -12,28 +13,39 @@ override SCALE: f32;
 override CAUSAL: bool;
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> keys: array<CacheQuad>;
-@group(0) @binding(2) var<storage, read> values: array<CacheQuad>;
+// Eight neighbouring values.
+@group(0) @binding(1) var<storage, read> keys: array<CacheOctet>;
+@group(0) @binding(2) var<storage, read> values: array<CacheOctet>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4f>;
 
-const WORKGROUP = 16u * LINES;
-const QUERIES = 8u * LINES;
-const KEYS = 64u;
-// Dimensions, queries and keys in fours.
+const QUERIES = 64u;
+const KEYS = 128u;
+// Dimensions in fours and eights.
 const D4 = 32u;
-const Q_QUADS = 2u * LINES;
-const K_QUADS = 16u;
+const D8 = 16u;
+// Queries, and keys, in fours: neighbours share a vec4.
+const Q_QUADS = 16u;
+const K_QUADS = 32u;
+// Dimensions of a step of the scores, and keys of a step of the output.
+const DEPTH = 8u;
 const MASKED = -3e38;
+const RISE = 8.0;
 
-// First q [32 dimensions][Q_QUADS], then shares of the keys [KEYS][Q_QUADS]: four neighbouring queries in a vec4.
+// First two steps of queries [2][DEPTH][Q_QUADS], then shares of half of the keys [KEYS / 2][Q_QUADS].
 // Remainders by constants keep indices in bounds where the compiler can see it, which spares a comparison an access.
-var<workgroup> query_tile: array<vec4f, KEYS * Q_QUADS>;
-// First keys [32 dimensions][K_QUADS], four neighbouring keys in a vec4; then maxima of an eighth of the keys
-// [8][Q_QUADS] and by how much the older sums of a query shrink [Q_QUADS]; then values [16 keys][D4].
-var<workgroup> cache_tile: array<vec4f, 512>;
-const DECAYS = WORKGROUP;
+var<workgroup> query_tile: array<vec4f, KEYS / 2u * Q_QUADS>;
+// First two steps of keys [2][DEPTH][K_QUADS], then of values [2][DEPTH][D4].
+var<workgroup> cache_tile: array<vec4f, 2u * DEPTH * K_QUADS>;
+var<workgroup> rises: atomic<u32>;
 
-// Four columns (queries) of four lanes (keys, or dimensions).
+// Eight queries (columns) by eight keys or dimensions (lanes): the lower and the upper four of each.
+struct Block {
+  low_low: mat4x4f,
+  low_high: mat4x4f,
+  high_low: mat4x4f,
+  high_high: mat4x4f,
+}
+
 fn add_outer(block: mat4x4f, columns: vec4f, lanes: vec4f) -> mat4x4f {
   return mat4x4f(
     fma(vec4f(columns.x), lanes, block[0]),
@@ -43,206 +55,246 @@ fn add_outer(block: mat4x4f, columns: vec4f, lanes: vec4f) -> mat4x4f {
   );
 }
 
+fn add_product(block: ptr<function, Block>, low: vec4f, high: vec4f, low_lanes: vec4f, high_lanes: vec4f) {
+  (*block).low_low = add_outer((*block).low_low, low, low_lanes);
+  (*block).low_high = add_outer((*block).low_high, low, high_lanes);
+  (*block).high_low = add_outer((*block).high_low, high, low_lanes);
+  (*block).high_high = add_outer((*block).high_high, high, high_lanes);
+}
+
 fn scale_columns(block: mat4x4f, factors: vec4f) -> mat4x4f {
   return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
 }
 
-fn query_at(query: u32, head: u32, d: u32) -> vec4f {
-  return q[(min(query, step.row_count - 1u) * H + head) * D4 + d] * SCALE;
+// What an invocation brings from memory for a step of the scores: a key's eight dimensions, and a query's four.
+struct Stage {
+  key: CacheOctet,
+  query: vec4f,
 }
 
-// Four queries at four dimensions, one for each invocation. A quad's place is turned, so that the lanes that fill
-// different dimensions at once hit different banks.
-fn load_queries(first_query: u32, head: u32, chunk: u32, i: u32) {
-  let d_quad = i % 8u;
-  let quad = i / 8u;
-  let d = chunk * 8u + d_quad;
-  let query = first_query + quad * 4u;
-  let turned = transpose(mat4x4f(
-    query_at(query, head, d), query_at(query + 1u, head, d),
-    query_at(query + 2u, head, d), query_at(query + 3u, head, d),
-  ));
-  let place = d_quad * 4u * Q_QUADS + (quad ^ d_quad) % Q_QUADS;
-  query_tile[place] = turned[0];
-  query_tile[place + Q_QUADS] = turned[1];
-  query_tile[place + 2u * Q_QUADS] = turned[2];
-  query_tile[place + 3u * Q_QUADS] = turned[3];
+fn put(stage: ptr<function, Stage>, half: u32, index: u32) {
+  let key = unpack_octet((*stage).key);
+  let key_place = (half % 2u) * DEPTH * K_QUADS + (index % KEYS) / 4u;
+  cache_tile[key_place][index % 4u] = key[0].x;
+  cache_tile[key_place + K_QUADS][index % 4u] = key[0].y;
+  cache_tile[key_place + 2u * K_QUADS][index % 4u] = key[0].z;
+  cache_tile[key_place + 3u * K_QUADS][index % 4u] = key[0].w;
+  cache_tile[key_place + 4u * K_QUADS][index % 4u] = key[1].x;
+  cache_tile[key_place + 5u * K_QUADS][index % 4u] = key[1].y;
+  cache_tile[key_place + 6u * K_QUADS][index % 4u] = key[1].z;
+  cache_tile[key_place + 7u * K_QUADS][index % 4u] = key[1].w;
+  let query = (*stage).query * SCALE;
+  let place = (half % 2u) * DEPTH * Q_QUADS + (index / QUERIES) % 2u * 4u * Q_QUADS + (index % QUERIES) / 4u;
+  query_tile[place][index % 4u] = query.x;
+  query_tile[place + Q_QUADS][index % 4u] = query.y;
+  query_tile[place + 2u * Q_QUADS][index % 4u] = query.z;
+  query_tile[place + 3u * Q_QUADS][index % 4u] = query.w;
 }
 
-fn key_at(cache: u32, key: u32, last_key: u32, d: u32) -> vec4f {
-  return unpack_quad(keys[cache + min(key, last_key) * D4 + d]);
+// A key past the end repeats the last one, and has no share.
+fn value_at(cache: u32, key: u32, last_key: u32, index: u32) -> CacheOctet {
+  return values[cache + min(key + index / D8, last_key) * D8 + index % D8];
 }
 
-// Four keys at four dimensions; item i of 128.
-fn load_keys(cache: u32, first_key: u32, last_key: u32, chunk: u32, i: u32) {
-  let d_quad = i % 8u;
-  let quad = i / 8u;
-  let d = chunk * 8u + d_quad;
-  let key = first_key + quad * 4u;
-  let turned = transpose(mat4x4f(
-    key_at(cache, key, last_key, d), key_at(cache, key + 1u, last_key, d),
-    key_at(cache, key + 2u, last_key, d), key_at(cache, key + 3u, last_key, d),
-  ));
-  let place = d_quad * 4u * K_QUADS + (quad ^ d_quad) % K_QUADS;
-  cache_tile[place] = turned[0];
-  cache_tile[place + K_QUADS] = turned[1];
-  cache_tile[place + 2u * K_QUADS] = turned[2];
-  cache_tile[place + 3u * K_QUADS] = turned[3];
+fn put_value(value: CacheOctet, half: u32, index: u32) {
+  let place = (half % 2u) * DEPTH * D4 + (index / D8) % DEPTH * D4 + (index % D8) * 2u;
+  let octet = unpack_octet(value);
+  cache_tile[place] = octet[0];
+  cache_tile[place + 1u] = octet[1];
 }
 
-// Values of 16 keys; a key past the end repeats the last one, and has no share.
-fn load_values(cache: u32, first_key: u32, last_key: u32, i: u32) {
-  let d = i % 32u;
-  let key = min(first_key + i / 32u, last_key);
-  cache_tile[i % 512u] = unpack_quad(values[cache + key * D4 + d]);
+// Shares of the keys 4 column .. + 3. A quad of queries is turned by the key, so that the lanes that write at once hit
+// different banks.
+fn put_shares(line: u32, column: u32, low: mat4x4f, high: mat4x4f) {
+  let place = (column % 16u) * 4u * Q_QUADS + (line + 2u * column) % 8u;
+  let low_turned = transpose(low);
+  let high_turned = transpose(high);
+  query_tile[place] = low_turned[0];
+  query_tile[place + 8u] = high_turned[0];
+  query_tile[place + Q_QUADS] = low_turned[1];
+  query_tile[place + Q_QUADS + 8u] = high_turned[1];
+  query_tile[place + 2u * Q_QUADS] = low_turned[2];
+  query_tile[place + 2u * Q_QUADS + 8u] = high_turned[2];
+  query_tile[place + 3u * Q_QUADS] = low_turned[3];
+  query_tile[place + 3u * Q_QUADS + 8u] = high_turned[3];
 }
 
-fn put_scores(first: u32, block: mat4x4f) {
-  let place = first % (61u * Q_QUADS);
-  let turned = transpose(block);
-  query_tile[place] = turned[0];
-  query_tile[place + Q_QUADS] = turned[1];
-  query_tile[place + 2u * Q_QUADS] = turned[2];
-  query_tile[place + 3u * Q_QUADS] = turned[3];
-}
-
-fn store4(query: u32, head: u32, column: u32, left: vec4f, right: vec4f) {
-  if (query < step.row_count) {
-    output[(query * H + head) * D4 + column] = left;
-    output[(query * H + head) * D4 + column + 16u] = right;
-  }
-}
-
-fn largest_at(quad: u32) -> vec4f {
-  let place = quad % Q_QUADS;
-  return max(
-    max(max(cache_tile[place], cache_tile[Q_QUADS + place]), max(cache_tile[2u * Q_QUADS + place], cache_tile[3u * Q_QUADS + place])),
-    max(max(cache_tile[4u * Q_QUADS + place], cache_tile[5u * Q_QUADS + place]), max(cache_tile[6u * Q_QUADS + place], cache_tile[7u * Q_QUADS + place])),
+fn mask(block: mat4x4f, first_key: u32, last: vec4u) -> mat4x4f {
+  let key = vec4u(first_key) + vec4u(0u, 1u, 2u, 3u);
+  return mat4x4f(
+    select(vec4f(MASKED), block[0], key <= vec4u(last.x)),
+    select(vec4f(MASKED), block[1], key <= vec4u(last.y)),
+    select(vec4f(MASKED), block[2], key <= vec4u(last.z)),
+    select(vec4f(MASKED), block[3], key <= vec4u(last.w)),
   );
 }
 
-// Sums of a quad's shares, from the eight parts of its keys.
-fn whole_at(quad: u32) -> vec4f {
-  let place = quad % Q_QUADS;
-  return cache_tile[place] + cache_tile[Q_QUADS + place] + cache_tile[2u * Q_QUADS + place] + cache_tile[3u * Q_QUADS + place]
-    + cache_tile[4u * Q_QUADS + place] + cache_tile[5u * Q_QUADS + place] + cache_tile[6u * Q_QUADS + place] + cache_tile[7u * Q_QUADS + place];
+fn largest(v: vec4f) -> f32 {
+  return max(max(v.x, v.y), max(v.z, v.w));
 }
 
-fn store_quads(query: u32, head: u32, column: u32, left: mat4x4f, right: mat4x4f, whole: vec4f) {
-  store4(query, head, column, left[0] / whole.x, right[0] / whole.x);
-  store4(query + 1u, head, column, left[1] / whole.y, right[1] / whole.y);
-  store4(query + 2u, head, column, left[2] / whole.z, right[2] / whole.z);
-  store4(query + 3u, head, column, left[3] / whole.w, right[3] / whole.w);
+fn largest_columns(a: mat4x4f, b: mat4x4f) -> vec4f {
+  return vec4f(
+    largest(max(a[0], b[0])), largest(max(a[1], b[1])), largest(max(a[2], b[2])), largest(max(a[3], b[3])),
+  );
 }
 
-@compute @workgroup_size(WORKGROUP)
+fn sum(v: vec4f) -> f32 {
+  return v.x + v.y + v.z + v.w;
+}
+
+fn sum_columns(a: mat4x4f, b: mat4x4f) -> vec4f {
+  return vec4f(sum(a[0] + b[0]), sum(a[1] + b[1]), sum(a[2] + b[2]), sum(a[3] + b[3]));
+}
+
+fn shares_of(block: mat4x4f, best: vec4f) -> mat4x4f {
+  return mat4x4f(exp2(block[0] - best.x), exp2(block[1] - best.y), exp2(block[2] - best.z), exp2(block[3] - best.w));
+}
+
+fn store_quad(query: u32, head: u32, column: u32, left: mat4x4f, right: mat4x4f, whole: vec4f) {
+  for (var i = 0u; i < 4u; i++) {
+    if (query + i < step.row_count) {
+      let place = ((query + i) * H + head) * D4 + column;
+      output[place] = left[i] / whole[i];
+      output[place + 16u] = right[i] / whole[i];
+    }
+  }
+}
+
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
-  let first_query = workgroup.x * QUERIES;
+  // Causal: the last queries see the most keys and begin first, so that no long work is left alone at the end.
+  let tile = select(workgroup.x, (step.row_count - 1u) / QUERIES - workgroup.x, CAUSAL);
+  let first_query = tile * QUERIES;
   let head = workgroup.y;
   let context = select(CONTEXT, step.row_count, CONTEXT == 0u);
-  let cache = (step.slot * KV + head / (H / KV)) * context * D4;
+  let cache = (step.slot * KV + head / (H / KV)) * context * D8;
   let last_query = min(first_query + QUERIES, step.row_count) - 1u;
   let key_count = select(step.row_count, step.cache_start + last_query + 1u, CAUSAL);
   let last_key = key_count - 1u;
   // Keys that every query of the workgroup sees.
   let whole_count = select(key_count, step.cache_start + first_query + 1u, CAUSAL);
-  // For softmax an invocation owns 4 queries x 8 keys.
-  let quad = index % Q_QUADS;
-  let part = index / Q_QUADS;
-  let own_position = vec4u(step.cache_start + first_query + quad * 4u) + vec4u(0u, 1u, 2u, 3u);
-  let last_keys = select(vec4u(last_key), own_position, CAUSAL);
-  // Of the scores an invocation keeps queries 4 line .. + 3 and as many half a tile on, by keys 4 column .. + 3; of the
-  // output the same queries by dimensions 4 column .. + 3 and 64 on.
+  // Queries 4 line .. + 3 and 32 on; keys 4 column .. + 3 and 64 on; dimensions 4 column .. + 3 and 64 on.
   // 32 neighbouring invocations cover 4 x 8 blocks, which reads the fewest different vectors.
-  let line = (index / 64u) * 4u + (index % 32u) / 8u;
-  let column = ((index / 32u) % 2u) * 8u + index % 8u;
-  var a0 = mat4x4f();
-  var a1 = mat4x4f();
-  var b0 = mat4x4f();
-  var b1 = mat4x4f();
-  var best = vec4f(MASKED);
-  var total = vec4f(0);
+  let line = ((index / 64u) * 4u + ((index / 16u) % 2u) * 2u + index % 2u) % 8u;
+  let column = (((index / 32u) % 2u) * 8u + (index / 2u) % 8u) % 16u;
+  let own_position = vec4u(step.cache_start + first_query + line * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let last_low = select(vec4u(last_key), own_position, CAUSAL);
+  let last_high = select(vec4u(last_key), own_position + 32u, CAUSAL);
+  let query_row = (min(first_query + index % QUERIES, step.row_count - 1u) * H + head) * D4 + index / QUERIES;
+  var sums = Block();
+  var best_low = vec4f(MASKED);
+  var best_high = vec4f(MASKED);
+  var total_low = vec4f(0);
+  var total_high = vec4f(0);
+  if (index == 0u) {
+    atomicStore(&rises, 0u);
+  }
 
   for (var first_key = 0u; first_key < key_count; first_key += KEYS) {
-    // Zeros are written out: a declaration alone does not clear a matrix again in the next round (seen on
-    // Dawn with SwiftShader).
-    var s0 = mat4x4f();
-    var s1 = mat4x4f();
-    for (var chunk = 0u; chunk < 4u; chunk++) {
-      for (var i = index; i < 128u; i += WORKGROUP) {
-        load_keys(cache, first_key, last_key, chunk, i);
-      }
-      load_queries(first_query, head, chunk, index);
-      workgroupBarrier();
-      for (var d_quad = 0u; d_quad < 8u; d_quad++) {
-        let q_quad = d_quad * 4u * Q_QUADS + (line ^ d_quad) % LINES;
-        let k_quad = d_quad * 4u * K_QUADS + (column ^ d_quad) % K_QUADS;
-        for (var i = 0u; i < 4u; i++) {
-          let key = cache_tile[k_quad + i * K_QUADS];
-          s0 = add_outer(s0, query_tile[q_quad + i * Q_QUADS], key);
-          s1 = add_outer(s1, query_tile[q_quad + i * Q_QUADS + LINES], key);
-        }
-      }
+    var scores = Block();
+    let key_row = cache + min(first_key + index % KEYS, last_key) * D8;
+    var stage = Stage(keys[key_row], q[query_row]);
+    put(&stage, 0u, index);
+    workgroupBarrier();
+    for (var chunk = 0u; chunk < D8; chunk++) {
+      let next = min(chunk + 1u, D8 - 1u);
+      stage = Stage(keys[key_row + next], q[query_row + next * 2u]);
+      let a = (chunk % 2u) * DEPTH * Q_QUADS + line;
+      let b = (chunk % 2u) * DEPTH * K_QUADS + column;
+      // Written out: the compiler of a driver does not unroll so much.
+      add_product(&scores, query_tile[a], query_tile[a + 8u], cache_tile[b], cache_tile[b + 16u]);
+      add_product(&scores, query_tile[a + 16u], query_tile[a + 24u], cache_tile[b + 32u], cache_tile[b + 48u]);
+      add_product(&scores, query_tile[a + 32u], query_tile[a + 40u], cache_tile[b + 64u], cache_tile[b + 80u]);
+      add_product(&scores, query_tile[a + 48u], query_tile[a + 56u], cache_tile[b + 96u], cache_tile[b + 112u]);
+      add_product(&scores, query_tile[a + 64u], query_tile[a + 72u], cache_tile[b + 128u], cache_tile[b + 144u]);
+      add_product(&scores, query_tile[a + 80u], query_tile[a + 88u], cache_tile[b + 160u], cache_tile[b + 176u]);
+      add_product(&scores, query_tile[a + 96u], query_tile[a + 104u], cache_tile[b + 192u], cache_tile[b + 208u]);
+      add_product(&scores, query_tile[a + 112u], query_tile[a + 120u], cache_tile[b + 224u], cache_tile[b + 240u]);
+      put(&stage, chunk + 1u, index);
       workgroupBarrier();
     }
-    put_scores(column * 4u * Q_QUADS + line, s0);
-    put_scores(column * 4u * Q_QUADS + LINES + line, s1);
-    workgroupBarrier();
-    let own = (part * 8u) % KEYS * Q_QUADS + quad;
+    var value = value_at(cache, first_key, last_key, index);
     if (first_key + KEYS > whole_count) {
-      for (var j = 0u; j < 8u; j++) {
-        let key = first_key + part * 8u + j;
-        query_tile[own + j * Q_QUADS] = select(vec4f(MASKED), query_tile[own + j * Q_QUADS], vec4u(key) <= last_keys);
-      }
+      let key = first_key + column * 4u;
+      scores.low_low = mask(scores.low_low, key, last_low);
+      scores.low_high = mask(scores.low_high, key + 64u, last_low);
+      scores.high_low = mask(scores.high_low, key, last_high);
+      scores.high_high = mask(scores.high_high, key + 64u, last_high);
     }
-    var part_best = best;
-    for (var j = 0u; j < 8u; j++) {
-      part_best = max(part_best, query_tile[own + j * Q_QUADS]);
+    let own_low = largest_columns(scores.low_low, scores.low_high);
+    let own_high = largest_columns(scores.high_low, scores.high_high);
+    if (any(own_low > best_low + RISE) || any(own_high > best_high + RISE)) {
+      atomicStore(&rises, 1u);
     }
-    cache_tile[index] = part_best;
-    workgroupBarrier();
-    let new_best = largest_at(quad);
-    let decay = exp2(best - new_best);
-    best = new_best;
-    total *= decay;
-    for (var j = 0u; j < 8u; j++) {
-      let share = exp2(query_tile[own + j * Q_QUADS] - best);
-      query_tile[own + j * Q_QUADS] = share;
-      total += share;
-    }
-    if (part == 0u) {
-      cache_tile[DECAYS + quad] = decay;
-    }
-    workgroupBarrier();
-    let decay0 = cache_tile[DECAYS + line];
-    let decay1 = cache_tile[DECAYS + LINES + line];
-    a0 = scale_columns(a0, decay0);
-    a1 = scale_columns(a1, decay0);
-    b0 = scale_columns(b0, decay1);
-    b1 = scale_columns(b1, decay1);
-    for (var part_key = 0u; part_key < KEYS; part_key += 16u) {
+    if (workgroupUniformLoad(&rises) != 0u) {
+      query_tile[column * Q_QUADS + line] = own_low;
+      query_tile[column * Q_QUADS + 8u + line] = own_high;
       workgroupBarrier();
-      for (var i = index; i < 512u; i += WORKGROUP) {
-        load_values(cache, first_key + part_key, last_key, i);
+      var new_low = best_low;
+      var new_high = best_high;
+      for (var i = 0u; i < 16u; i++) {
+        new_low = max(new_low, query_tile[i * Q_QUADS + line]);
+        new_high = max(new_high, query_tile[i * Q_QUADS + 8u + line]);
+      }
+      let decay_low = exp2(best_low - new_low);
+      let decay_high = exp2(best_high - new_high);
+      best_low = new_low;
+      best_high = new_high;
+      total_low *= decay_low;
+      total_high *= decay_high;
+      sums.low_low = scale_columns(sums.low_low, decay_low);
+      sums.low_high = scale_columns(sums.low_high, decay_low);
+      sums.high_low = scale_columns(sums.high_low, decay_high);
+      sums.high_high = scale_columns(sums.high_high, decay_high);
+      if (index == 0u) {
+        atomicStore(&rises, 0u);
       }
       workgroupBarrier();
-      for (var key = 0u; key < 16u; key++) {
-        let value0 = cache_tile[key * 32u + column];
-        let value1 = cache_tile[key * 32u + 16u + column];
-        let place = (part_key + key) * Q_QUADS + line;
-        let share0 = query_tile[place];
-        let share1 = query_tile[place + LINES];
-        a0 = add_outer(a0, share0, value0);
-        a1 = add_outer(a1, share0, value1);
-        b0 = add_outer(b0, share1, value0);
-        b1 = add_outer(b1, share1, value1);
+    }
+    scores.low_low = shares_of(scores.low_low, best_low);
+    scores.low_high = shares_of(scores.low_high, best_low);
+    scores.high_low = shares_of(scores.high_low, best_high);
+    scores.high_high = shares_of(scores.high_high, best_high);
+    total_low += sum_columns(scores.low_low, scores.low_high);
+    total_high += sum_columns(scores.high_low, scores.high_high);
+    put_value(value, 0u, index);
+    // Each half of the keys in turn.
+    for (var part = 0u; part < 2u; part++) {
+      if (part == 0u) {
+        put_shares(line, column, scores.low_low, scores.high_low);
+      } else {
+        put_shares(line, column, scores.low_high, scores.high_high);
+      }
+      workgroupBarrier();
+      for (var chunk = 0u; chunk < 8u; chunk++) {
+        value = value_at(cache, first_key + part * 64u + (chunk + 1u) * DEPTH, last_key, index);
+        let a = chunk * DEPTH * Q_QUADS + (line + chunk * 4u) % 8u;
+        let c = chunk * DEPTH * Q_QUADS + 64u + (line + chunk * 4u + 2u) % 8u;
+        let b = (chunk % 2u) * DEPTH * D4 + column;
+        add_product(&sums, query_tile[a], query_tile[a + 8u], cache_tile[b], cache_tile[b + 16u]);
+        add_product(&sums, query_tile[a + 16u], query_tile[a + 24u], cache_tile[b + 32u], cache_tile[b + 48u]);
+        add_product(&sums, query_tile[a + 32u], query_tile[a + 40u], cache_tile[b + 64u], cache_tile[b + 80u]);
+        add_product(&sums, query_tile[a + 48u], query_tile[a + 56u], cache_tile[b + 96u], cache_tile[b + 112u]);
+        add_product(&sums, query_tile[c], query_tile[c + 8u], cache_tile[b + 128u], cache_tile[b + 144u]);
+        add_product(&sums, query_tile[c + 16u], query_tile[c + 24u], cache_tile[b + 160u], cache_tile[b + 176u]);
+        add_product(&sums, query_tile[c + 32u], query_tile[c + 40u], cache_tile[b + 192u], cache_tile[b + 208u]);
+        add_product(&sums, query_tile[c + 48u], query_tile[c + 56u], cache_tile[b + 224u], cache_tile[b + 240u]);
+        put_value(value, chunk + 1u, index);
+        workgroupBarrier();
       }
     }
-    workgroupBarrier();
   }
-  cache_tile[index] = total;
+  query_tile[column * Q_QUADS + line] = total_low;
+  query_tile[column * Q_QUADS + 8u + line] = total_high;
   workgroupBarrier();
+  var whole_low = vec4f(0);
+  var whole_high = vec4f(0);
+  for (var i = 0u; i < 16u; i++) {
+    whole_low += query_tile[i * Q_QUADS + line];
+    whole_high += query_tile[i * Q_QUADS + 8u + line];
+  }
   let query = first_query + line * 4u;
-  store_quads(query, head, column, a0, a1, whole_at(line));
-  store_quads(query + 4u * LINES, head, column, b0, b1, whole_at(line + LINES));
+  store_quad(query, head, column, sums.low_low, sums.low_high, whole_low);
+  store_quad(query + 32u, head, column, sums.high_low, sums.high_high, whole_high);
 }

@@ -5,14 +5,14 @@ import { describeAttention } from './attention-parity.test-support.ts';
 const text = { isCausal: true, cacheFormat: 'f16', D: 128 } as const;
 const vision = { isCausal: false, cacheFormat: 'f32', D: 128 } as const;
 
-// Less than a tile of 64 queries and of 64 keys, and more.
+// Less than a tile of 64 queries and of 128 keys, and more.
 describeAttention(
   'AttentionWide',
   {
-    attention: (options) => attentionWide(options, 8),
+    attention: attentionWide,
     reference: attentionWideReference,
     tolerance: { plain: 2e-6, scaled: 1e-4 },
-    device: { workgroupStorageBytes: ATTENTION_WIDE_BYTES[8] },
+    device: { workgroupStorageBytes: ATTENTION_WIDE_BYTES },
   },
   [
     { rows: 1, H: 2, KV: 2, context: 8, ...text },

@@ -33,9 +33,10 @@ export function describeMatmul(
   subject: string,
   matmul: (options: MatmulOptions) => KernelCall[],
   cases = CASES,
+  needs: Parameters<typeof useDevice>[0] = {},
 ): void {
   describe(subject, () => {
-    const device = useDevice();
+    const device = useDevice(needs);
     for (const { rows, N, K, format, hasBias, partRows } of cases) {
       const parts = partRows ? `, parts of ${partRows.join(' and ')} rows` : '';
       const name = `${rows}x${K} by ${N}x${K}, ${format}${hasBias ? ' and bias' : ''}${parts}`;

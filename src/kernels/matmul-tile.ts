@@ -1,6 +1,6 @@
 import source from '#shaders/matmul-tile.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
-import { K_UNIT, type KernelCall, type WeightMatrix } from './kernel.ts';
+import type { KernelCall, WeightMatrix } from './kernel.ts';
 import type { MatmulOptions } from './matmul.ts';
 import { STEP, weightPrelude } from './prelude-sources.ts';
 import { STORE_QUAD_BIAS, STORE_QUAD_PLAIN, storesBy } from './store-quad.ts';
@@ -9,9 +9,15 @@ import { weightBindings } from './weight-bindings.ts';
 /** Rows and outputs of one tile; fixed in the shader. */
 const TILE = 128;
 
+/** Values along K of one step; fixed in the shader. */
+const DEPTH = 16;
+
+/** Bytes of workgroup memory that `matmulTile` takes. */
+export const MATMUL_TILE_BYTES = 32 * 1024;
+
 /** Whether `matmulTile` computes a product with this weight. */
 export function fitsMatmulTile(weight: WeightMatrix): boolean {
-  return weight.K % K_UNIT === 0 && storesBy(4, weight);
+  return weight.K % DEPTH === 0 && storesBy(4, weight);
 }
 
 /** What `matmul` computes, in larger tiles for GPUs. */

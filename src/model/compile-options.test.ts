@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
-import { ATTENTION_WIDE_BYTES } from '../kernels/attention-wide.ts';
+import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
 import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
 
 /** What every WebGPU device grants. */
@@ -60,16 +60,13 @@ describe('chooseCompileOptions', () => {
   });
 
   it.each([
-    [ATTENTION_WIDE_BYTES[8], false, 8],
-    [ATTENTION_WIDE_BYTES[8] - 1, false, undefined],
-    [ATTENTION_WIDE_BYTES[8], true, undefined],
-  ])(
-    'with %i bytes of workgroup memory, software %s: wide attention of %s lines',
-    (bytes, isSoftware, lines) => {
-      const limits = { ...LIMITS, maxWorkgroupStorageBytes: bytes };
-      expect(choose({ limits, isSoftware }).wideAttention).toBe(lines);
-    },
-  );
+    [MATMUL_TILE_BYTES, false, true],
+    [MATMUL_TILE_BYTES - 1, false, false],
+    [MATMUL_TILE_BYTES, true, false],
+  ])('with %i bytes of workgroup memory, software %s: larger tiles %s', (bytes, isSoftware, largeTiles) => {
+    const limits = { ...LIMITS, maxWorkgroupStorageBytes: bytes };
+    expect(choose({ limits, isSoftware }).largeTiles).toBe(largeTiles);
+  });
 
   it('decodes in int8 on a GPU with the dot product, in f32 without it or in software', () => {
     expect(choose().arithmetic).toBe('int8');

@@ -4,7 +4,8 @@ import type { SplitTiling } from '../kernels/attention-split.ts';
 import { DECODE_LAYER_STORAGE_BUFFERS, type LayerTiling } from '../kernels/decode-layer.ts';
 import type { CacheFormat, Reduction } from '../kernels/kernel.ts';
 import { MATRIX_WORKGROUP_BYTES } from '../kernels/attention-matrix.ts';
-import { ATTENTION_WIDE_BYTES, type WideLines } from '../kernels/attention-wide.ts';
+import { ATTENTION_WIDE_BYTES } from '../kernels/attention-wide.ts';
+import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 import type { RowTiling } from '../kernels/row-tiling.ts';
 
@@ -32,8 +33,8 @@ export interface CompileOptions {
   readonly products: 'shared' | 'direct';
   /** How a prompt's and an image's many rows multiply. */
   readonly manyRows: ManyRows;
-  /** Size of the larger tiles of attention of many queries, where they fit into workgroup memory. */
-  readonly wideAttention: WideLines | undefined;
+  /** Whether f32 products and attention of many rows run in larger tiles. */
+  readonly largeTiles: boolean;
   /** How a decode step multiplies: f32, or int8 digits of the activations with 4-bit weights. */
   readonly arithmetic: Arithmetic;
   /** Whether one kernel may bind 10 storage buffers, so that qkv, rope and cache append are one. */
@@ -85,7 +86,7 @@ export interface CompileRequest {
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
   readonly stepKernelColumns?: number;
-  readonly wideAttention?: WideLines;
+  readonly largeTiles?: boolean;
 }
 
 /** Chooses the variants for a device. */
@@ -110,7 +111,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     reduction,
     leastSubgroup: subgroupSizes.min,
     manyRows: request.manyRows ?? chooseManyRows(capabilities),
-    wideAttention: request.wideAttention ?? chooseWideAttention(capabilities),
+    largeTiles: request.largeTiles ?? fitsLargeTiles(capabilities),
     // Software runs int8 dot products no faster than f32.
     arithmetic: request.arithmetic ?? (hasInt8Dot && !isSoftware ? 'int8' : 'f32'),
     fusesRope: limits.maxStorageBuffers >= ROPE_QKV_STORAGE_BUFFERS,
@@ -191,9 +192,9 @@ function cudaChunk({ limits }: Capabilities, { context }: CompileRequest): numbe
   return Math.min(context, limits.maxBufferBytes >= 20e9 ? 4096 : 1024);
 }
 
-/** Eight lines ran as fast as sixteen, which take more memory. */
-function chooseWideAttention({ isSoftware, limits }: Capabilities): WideLines | undefined {
-  return !isSoftware && limits.maxWorkgroupStorageBytes >= ATTENTION_WIDE_BYTES[8] ? 8 : undefined;
+function fitsLargeTiles({ isSoftware, limits }: Capabilities): boolean {
+  const needed = Math.max(ATTENTION_WIDE_BYTES, MATMUL_TILE_BYTES);
+  return !isSoftware && limits.maxWorkgroupStorageBytes >= needed;
 }
 
 /** Fills a large GPU's tiles; a small one takes a second for it, after which a stop is noticed. */

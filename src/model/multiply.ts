@@ -29,7 +29,7 @@ export function multiply(
   capacity: number,
   product: MatmulOptions,
 ): readonly KernelCall[] {
-  const { manyRows, products } = compiler.options;
+  const { manyRows, products, largeTiles } = compiler.options;
   const { weight, bias } = product;
   if (bias === undefined) {
     if (manyRows === 'matrix' && fitsMatmulMatrix(weight) && capacity % MATRIX_SIDE === 0) {
@@ -38,7 +38,7 @@ export function multiply(
     if (manyRows === 'int8' && fitsMatmulInt8(weight)) return multiplyInt8(compiler, capacity, product);
   }
   if (products === 'direct') return matmulDirect(product);
-  return fitsMatmulTile(weight) ? matmulTile(product) : matmul(product);
+  return largeTiles && fitsMatmulTile(weight) ? matmulTile(product) : matmul(product);
 }
 
 function multiplyMatrix(
@@ -79,11 +79,11 @@ function multiplyInt8(
 
 /** Attention of a prompt's chunk or an image, in the variant that the device runs best. */
 export function attendMany(
-  { manyRows, wideAttention }: CompileOptions,
+  { manyRows, largeTiles }: CompileOptions,
   attention: AttentionTileOptions,
 ): KernelCall {
   if (manyRows === 'matrix' && fitsAttentionMatrix(attention)) return attentionMatrix(attention);
-  if (wideAttention && fitsAttentionWide(attention.D)) return attentionWide(attention, wideAttention);
+  if (largeTiles && fitsAttentionWide(attention.D)) return attentionWide(attention);
   return attentionTile(attention);
 }
 
