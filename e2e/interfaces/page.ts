@@ -1,6 +1,12 @@
 /** Runs the programs in a page; those that need an engine share one. */
 import * as webllm from 'web-llm';
-import { createEngine, isAutoglmError, type Engine, type EngineOptions } from '../../src/engine/index.ts';
+import {
+  createEngine,
+  isAutoglmError,
+  type Engine,
+  type EngineOptions,
+  type WebLlmOptions,
+} from '../../src/engine/index.ts';
 import { programs } from './programs.ts';
 
 let engine: webllm.MLCEngineInterface | undefined;
@@ -48,12 +54,46 @@ const runner = {
   /** A load by `backend="web-llm"`: how it ended, and how many milliseconds it took. */
   webLlmBackend: async (options: Omit<EngineOptions, 'backend'>, abortAfterMs?: number): Promise<unknown> => {
     const startedAt = performance.now();
+    let message = '';
     const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
     const outcome = await createEngine({ ...options, backend: 'web-llm', signal }).then(
       () => 'loaded',
-      (error: unknown) => (isAutoglmError(error) ? error.code : String(error)),
+      (error: unknown) => {
+        message = String(error);
+        return isAutoglmError(error) ? error.code : message;
+      },
     );
-    return { outcome, ms: performance.now() - startedAt };
+    return { outcome, message, ms: performance.now() - startedAt };
+  },
+  /** The same by the element: the code of its `autoglm-error`. */
+  webLlmElement: async ({ model, webLlm }: { model: string; webLlm?: WebLlmOptions }): Promise<unknown> => {
+    await import('../../src/element/index.ts');
+    const chat = document.createElement('autoglm-chat');
+    chat.backend = 'web-llm';
+    chat.model = model;
+    chat.historyKey = '';
+    chat.webLlm = webLlm ?? null;
+    const failed = new Promise((resolve) =>
+      chat.addEventListener(
+        'autoglm-error',
+        ({ error }) => resolve(isAutoglmError(error) ? error.code : error),
+        {
+          once: true,
+        },
+      ),
+    );
+    document.body.append(chat);
+    try {
+      return await Promise.race([
+        failed,
+        chat.load().then(
+          () => 'loaded',
+          () => failed,
+        ),
+      ]);
+    } finally {
+      chat.remove();
+    }
   },
   /** Saves a conversation and says what comes next. */
   saveSession: async (modelId: string): Promise<unknown> => {

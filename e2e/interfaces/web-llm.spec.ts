@@ -1,10 +1,13 @@
 /** Programs that are written for web-llm run on this package, in Chromium: see `programs.ts`. */
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test, type Page } from '@playwright/test';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
 import { readExamples } from '../../src/engine/readme-examples.test-support.ts';
+import { startFaultServer, type Fault, type PlanFaults } from '../fault-server.ts';
+import { assembleModelLibrary } from './model-library.ts';
 import type { programs } from './programs.ts';
 
 const MODEL = 'autoglm-tiny-q4f16_1';
@@ -222,7 +225,10 @@ test('a model of web-llm runs on web-llm itself, whose failures come through', a
 });
 
 /** A load by `backend="web-llm"` with web-llm's real engine. */
-function loadMlc(options: object, abortAfterMs?: number): Promise<{ outcome: string; ms: number }> {
+function loadMlc(
+  options: object,
+  abortAfterMs?: number,
+): Promise<{ outcome: string; message: string; ms: number }> {
   const args = [options, abortAfterMs] as const;
   return page.evaluate(
     ([given, ms]) => window.interfaces.webLlmBackend(given as { model: string }, ms) as never,
@@ -230,32 +236,116 @@ function loadMlc(options: object, abortAfterMs?: number): Promise<{ outcome: str
   );
 }
 
-test('backend="web-llm" tells its failures by code: id, network of each file, abort, no adapter', async () => {
-  expect(await loadMlc({ model: 'no-such-model' })).toMatchObject({ outcome: 'model-unknown' });
+const TOKENIZER = readFileSync(join(ROOT, 'public/models', MODEL, 'tokenizer.json'));
+const SHARD_BYTES = 300_000;
+const TENSOR_CACHE = {
+  metadata: { ParamSize: 1, ParamBytes: SHARD_BYTES, BitsPerParam: 32 },
+  records: [
+    {
+      dataPath: 'params_shard_0.bin',
+      format: 'raw-shard',
+      nbytes: SHARD_BYTES,
+      records: [
+        { name: 'a', shape: [75_000], dtype: 'float32', format: 'raw', nbytes: SHARD_BYTES, byteOffset: 0 },
+      ],
+    },
+  ],
+};
+
+const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+/** All that web-llm fetches of a model, in the order in which it does. */
+const PARTS = [
+  'mlc-chat-config.json',
+  'library.wasm',
+  'tokenizer.json',
+  'tensor-cache.json',
+  'params_shard_0.bin',
+] as const;
+
+test('backend="web-llm" tells by code what its server and the network do to each file', async () => {
+  const files = new Map<string, Uint8Array>([
+    ['mlc-chat-config.json', json({ tokenizer_files: ['tokenizer.json'], conv_template: {} })],
+    ['library.wasm', await assembleModelLibrary()],
+    ['tokenizer.json', TOKENIZER],
+    ['tensor-cache.json', json(TENSOR_CACHE)],
+    ['params_shard_0.bin', new Uint8Array(SHARD_BYTES)],
+  ]);
+  const remote = await startFaultServer(files);
+  let loads = 0;
+  /** Web-llm keeps files by their address: each load gets addresses of its own. */
+  const load = async (faults: PlanFaults, abortAfterMs?: number) => {
+    const prefix = `${++loads}`;
+    const folder = `${prefix}/resolve/main/`;
+    for (const [path, bytes] of files) if (!path.includes('/')) remote.files.set(`${folder}${path}`, bytes);
+    remote.clear();
+    remote.planFaults = (seen) => faults({ ...seen, path: seen.path.replace(folder, '') });
+    const record = {
+      model_id: 'm',
+      model: `${remote.url}${prefix}`,
+      model_lib: `${remote.url}${folder}library.wasm`,
+    };
+    const options = { model: 'm', webLlm: { appConfig: { model_list: [record] } } };
+    const outcome = await loadMlc(options, abortAfterMs);
+    const asked = remote.requests.map(({ path }) => path.replace(folder, ''));
+    return { ...outcome, last: asked.at(-1), options };
+  };
+  const only =
+    (path: string, fault: Fault): PlanFaults =>
+    (seen) =>
+      seen.path === path ? fault : undefined;
+  try {
+    for (const path of PARTS) {
+      for (const fault of [
+        { kind: 'status', status: 404 },
+        { kind: 'status', status: 503 },
+        { kind: 'cut', afterBytes: 3 },
+      ] as const) {
+        const { outcome, message, last } = await load(only(path, fault));
+        expect([path, fault, outcome, last], message).toEqual([path, fault, 'network', path]);
+      }
+      // It never comes to its end: the load ends with its signal, at once.
+      const { outcome, ms, last } = await load(only(path, { kind: 'stall', afterBytes: 3 }), 800);
+      expect([path, outcome, last]).toEqual([path, 'TimeoutError: signal timed out', path]);
+      expect(ms).toBeLessThan(3000);
+    }
+    // Its files are what they are, and no model: web-llm's own words, and a code.
+    const whole = await load(() => undefined);
+    expect([whole.outcome, whole.last]).toEqual(['internal', 'params_shard_0.bin']);
+    const noLibrary = await load(only('library.wasm', { kind: 'html' }));
+    expect([noLibrary.outcome, noLibrary.last]).toEqual(['internal', 'library.wasm']);
+    // By the element.
+    const { options } = await load(only('params_shard_0.bin', { kind: 'status', status: 404 }));
+    expect(await loadElement(options)).toBe('network');
+  } finally {
+    await remote.close();
+  }
+  // Nobody listens there any more.
+  const record = { model_id: 'm', model: `${remote.url}gone`, model_lib: `${remote.url}library.wasm` };
+  const gone = { model: 'm', webLlm: { appConfig: { model_list: [record] } } };
+  expect(await loadMlc(gone)).toMatchObject({ outcome: 'network' });
+  expect(await loadElement(gone)).toBe('network');
+});
+
+test('backend="web-llm" tells by code a wrong id, a missing library and a missing adapter', async () => {
+  const record = { model_id: 'm', model: `${origin}none` };
+  const noLibrary = { model: 'm', webLlm: { appConfig: { model_list: [record] } } };
+  await page.route('**/mlc-chat-config.json', (route) => route.fulfill({ json: { conv_template: {} } }));
+  const missing = await loadMlc(noLibrary);
+  expect(missing.outcome, missing.message).toBe('config-invalid');
+  await page.unroute('**/mlc-chat-config.json');
   expect(await loadMlc({ model: MLC_MODEL })).toMatchObject({ outcome: 'network' });
-  // With a configuration that can be had, its library fails: away, or no library at all.
-  const base = `${origin}mlc/`;
-  const record = { model_id: 'm', model: `${base}model/`, model_lib: `${base}library.wasm` };
-  const custom = { model: 'm', webLlm: { appConfig: { model_list: [record] } } };
-  let configCount = 0;
-  await page.route('**/mlc/**/mlc-chat-config.json', (route) => {
-    configCount++;
-    return route.fulfill({ json: { tokenizer_files: [], conv_template: {} } });
-  });
-  await page.route('**/mlc/library.wasm', (route) => route.abort('connectionreset'));
-  expect(await loadMlc(custom)).toMatchObject({ outcome: 'network' });
-  expect(configCount).toBe(1);
-  await page.unroute('**/mlc/library.wasm');
-  await page.route('**/mlc/library.wasm', (route) => route.fulfill({ body: 'no wasm' }));
-  expect(await loadMlc(custom)).toMatchObject({ outcome: 'internal' });
-  // A library that never comes: the load ends with the signal, at once.
-  record.model_lib = `${base}slow.wasm`;
-  await page.route('**/mlc/slow.wasm', () => {});
-  const aborted = await loadMlc(custom, 300);
-  expect(aborted.outcome).toMatch(/TimeoutError/);
-  expect(aborted.ms).toBeLessThan(5000);
+  for (const via of [(options: object) => loadMlc(options).then(({ outcome }) => outcome), loadElement]) {
+    expect(await via({ model: 'no-such-model' })).toBe('model-unknown');
+  }
   await page.evaluate(() => {
     navigator.gpu.requestAdapter = async () => null;
   });
-  expect(await loadMlc(custom)).toMatchObject({ outcome: 'webgpu-unavailable' });
+  for (const via of [(options: object) => loadMlc(options).then(({ outcome }) => outcome), loadElement]) {
+    expect(await via({ model: MLC_MODEL })).toBe('webgpu-unavailable');
+  }
 });
+
+function loadElement(options: object): Promise<unknown> {
+  return page.evaluate((given) => window.interfaces.webLlmElement(given as { model: string }), options);
+}

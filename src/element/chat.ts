@@ -4,7 +4,7 @@ import { customElement, property, query, state } from 'lit/decorators.js';
 import { TINY_SYSTEM_PROMPT } from '../agent/prompts.ts';
 import { AutoglmError, isAbortError } from '../base/errors.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
-import type { BackendChoice, ModelLocation } from '../engine/engine-options.ts';
+import type { BackendChoice, ModelLocation, WebLlmOptions } from '../engine/engine-options.ts';
 import type { ImageTokenCounter } from '../engine/image-token-counter.ts';
 import { abortable } from '../base/abortable.ts';
 import { actionOf, actionViewOf, screenImageOf, summaryOf } from './answer-summary.ts';
@@ -180,6 +180,8 @@ export class AutoglmChat extends LitElement {
   @property({ attribute: false }) examples: readonly ChatExample[] = [];
   /** API key of the server at `helper-url` with `backend="remote"`. */
   @property({ attribute: false }) apiKey = '';
+  /** With `backend="web-llm"`: its list of models, and a worker of the page for it. */
+  @property({ attribute: false }) webLlm: WebLlmOptions | null = null;
   /** Sampler settings of every request; greedy by default. */
   @property({ attribute: false }) generation: GenerationSettings = {};
 
@@ -669,6 +671,7 @@ export class AutoglmChat extends LitElement {
       // A remote server and web-llm know their models by a name, not by an address.
       ...(['remote', 'web-llm'].includes(this.backend) && { model: this.model }),
       ...(this.apiKey !== '' && { apiKey: this.apiKey }),
+      ...(this.webLlm && { webLlm: this.webLlm }),
       onLocalPrompt: this.#localPrompt.ask,
     });
   }

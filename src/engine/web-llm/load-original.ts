@@ -70,6 +70,8 @@ export async function loadOriginal(
   loading.then(settled, settled);
   try {
     await abortable(loading, signal);
+    // Freed, web-llm ends its load as one that went well, which may be heard before the abort is.
+    signal.throwIfAborted();
   } finally {
     signal.removeEventListener('abort', free);
   }

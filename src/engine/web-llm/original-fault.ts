@@ -2,6 +2,7 @@ import { AutoglmError, isAbortError, type ErrorCode } from '../../base/errors.ts
 
 /** Codes of web-llm's errors by their names. */
 const CODES: Readonly<Record<string, ErrorCode>> = {
+  MissingModelError: 'config-invalid',
   ModelNotFoundError: 'model-unknown',
   SpecifiedModelNotFoundError: 'model-unknown',
   WebGPUNotAvailableError: 'webgpu-unavailable',
@@ -25,6 +26,7 @@ const TEXTS: readonly (readonly [RegExp, ErrorCode])[] = [
 ];
 
 const CURES: Partial<Record<ErrorCode, string>> = {
+  'config-invalid': 'Correct the model’s record in webLlm.appConfig.',
   'model-unknown': 'Use a model_id of web-llm, or add a record to webLlm.appConfig.',
   'webgpu-unavailable': 'Use a browser with WebGPU, and switch hardware acceleration on.',
   'limit-exceeded': 'Take a model that needs less, such as a q4f32 one.',
