@@ -67,6 +67,18 @@ describe('AnswerGrammars', () => {
       ['{}', '{"a": "y"}', '{"a": "x", "b": 1}'],
     ],
     [
+      'numbers that a program can read',
+      { kind: 'json-schema', schema: { type: 'array', items: { type: 'number' } }, strict: true },
+      ['[0]', '[-2.5, 3e10]', '[123456789012345]', '[1.5E-99]'],
+      ['[1e999]', '[1e-100]', '[1234567890123456]', `[0.${'1'.repeat(16)}]`],
+    ],
+    [
+      'integers that a program can read',
+      { kind: 'json-schema', schema: { type: 'integer' }, strict: true },
+      ['0', '-999999999999999'],
+      ['1e3', '1234567890123456'],
+    ],
+    [
       'a grammar',
       { kind: 'ebnf', grammar: 'root ::= "yes" | "no" [0-9]{2}' },
       ['yes', 'no42'],

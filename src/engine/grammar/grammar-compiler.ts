@@ -35,6 +35,12 @@ export const MAX_GRAMMAR_LENGTH = 200_000;
 /** JSON without line breaks, spaced as models write it: no answer can go on and on in white space. */
 const JSON_SEPARATORS: [string, string] = [', ', ': '];
 const NO_INDENT = -1;
+/** As many digits as a double tells apart, and exponents that it has: 1e999 is a JSON number, and no number to a program. */
+const NUMBER_RULES = [
+  ['basic_integer', '("0" | "-"? [1-9] [0-9]{0,14})'],
+  ['basic_number', '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?'],
+] as const;
+
 /** In a row, where it is not fixed. */
 const MOST_WHITE_SPACE = 20;
 
@@ -161,10 +167,7 @@ async function compileSpec(instance: Instance, spec: GrammarSpec): Promise<Compi
   const { compiler } = instance;
   if (spec.kind === 'ebnf') return compiler.compileGrammar(spec.grammar);
   if (spec.kind === 'json-schema') {
-    const { schema, strict, isLoose } = spec;
-    const text = JSON.stringify(schema);
-    if (!isLoose) return compiler.compileJSONSchema(text, false, NO_INDENT, JSON_SEPARATORS, strict);
-    return compiler.compileJSONSchema(text, true, undefined, undefined, strict, MOST_WHITE_SPACE);
+    return compiler.compileGrammar(await toEbnf(instance, spec));
   }
   if (spec.kind === 'structural-tag')
     return compiler.compileStructuralTag(JSON.parse(spec.tag) as Record<string, unknown>);
@@ -180,7 +183,7 @@ async function toFormat(instance: Instance, spec: GrammarSpec): Promise<Record<s
     case 'regex':
       return { type: 'regex', pattern: spec.regex };
     case 'json-schema':
-      return { type: 'grammar', grammar: await toEbnf(instance, spec.schema, spec.strict) };
+      return { type: 'grammar', grammar: await toEbnf(instance, spec) };
     case 'structural-tag': {
       const tag = JSON.parse(spec.tag) as { type?: unknown; format?: Record<string, unknown> };
       return tag.format ?? tag;
@@ -219,14 +222,24 @@ async function toTag(instance: Instance, tool: ToolGrammar): Promise<Record<stri
   return {
     type: 'tag',
     begin,
-    content: { type: 'grammar', grammar: await toEbnf(instance, parameters, strict) },
+    content: { type: 'grammar', grammar: await toEbnf(instance, { schema: parameters, strict }) },
     end,
   };
 }
 
-function toEbnf({ library }: Instance, schema: unknown, strict: boolean): Promise<string> {
+async function toEbnf(
+  { library }: Instance,
+  { schema, strict, isLoose = false }: { schema: unknown; strict: boolean; isLoose?: boolean | undefined },
+): Promise<string> {
   const { Testings } = library;
-  return Testings._jsonSchemaToEBNF(JSON.stringify(schema), false, NO_INDENT, JSON_SEPARATORS, strict);
+  const text = JSON.stringify(schema);
+  const ebnf = isLoose
+    ? await Testings._jsonSchemaToEBNF(text, true, undefined, undefined, strict, MOST_WHITE_SPACE)
+    : await Testings._jsonSchemaToEBNF(text, false, NO_INDENT, JSON_SEPARATORS, strict);
+  return NUMBER_RULES.reduce(
+    (rules, [name, body]) => rules.replace(new RegExp(`^${name} ::= .*$`, 'm'), `${name} ::= ${body}`),
+    ebnf,
+  );
 }
 
 /** The library binds its error output when it starts: that of its own faults is kept from the console. */
