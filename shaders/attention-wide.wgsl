@@ -2,7 +2,7 @@
 // dimensions. A workgroup takes 64 queries of one head and keys by 128; each of its 128 invocations keeps 8 queries x
 // 8 keys of the scores in registers, where softmax is taken as well, and 8 queries x 8 dimensions of the output.
 // The output is only brought to a new maximum when that has risen by more than 2^RISE: shares may grow to that.
-// Eight dimensions of queries and keys, then eight keys' values, come from memory while the eight before are multiplied.
+// Sixteen dimensions of queries and keys, then eight keys' values, come from memory while those before are multiplied.
 
 override H: u32;
 override KV: u32;
@@ -27,16 +27,18 @@ const D8 = 16u;
 const Q_QUADS = 16u;
 const K_QUADS = 32u;
 // Dimensions of a step of the scores, and keys of a step of the output.
-const DEPTH = 8u;
+const DEPTH = 16u;
+const VALUES = 8u;
 const MASKED = -3e38;
 const RISE = 8.0;
 
-// First two steps of queries [2][DEPTH][Q_QUADS], then shares of half of the keys [KEYS / 2][Q_QUADS].
+// First two steps of queries [2][DEPTH][Q_QUADS], then shares of half of the keys [KEYS / 2][Q_QUADS]. While there are
+// queries, the last vector says whether a maximum has risen too far.
 // Remainders by constants keep indices in bounds where the compiler can see it, which spares a comparison an access.
 var<workgroup> query_tile: array<vec4f, KEYS / 2u * Q_QUADS>;
-// First two steps of keys [2][DEPTH][K_QUADS], then of values [2][DEPTH][D4].
+const RISES = KEYS / 2u * Q_QUADS - 1u;
+// First two steps of keys [2][DEPTH][K_QUADS], then of values [2][VALUES][D4].
 var<workgroup> cache_tile: array<vec4f, 2u * DEPTH * K_QUADS>;
-var<workgroup> rises: atomic<u32>;
 
 // Eight queries (columns) by eight keys or dimensions (lanes): the lower and the upper four of each.
 struct Block {
@@ -66,29 +68,49 @@ fn scale_columns(block: mat4x4f, factors: vec4f) -> mat4x4f {
   return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
 }
 
-// What an invocation brings from memory for a step of the scores: a key's eight dimensions, and a query's four.
+// What an invocation brings from memory for a step of the scores: eight dimensions of two keys, 64 apart, and four of two
+// queries, 32 apart.
 struct Stage {
-  key: CacheOctet,
-  query: vec4f,
+  low_key: CacheOctet,
+  high_key: CacheOctet,
+  low_query: vec4f,
+  high_query: vec4f,
 }
 
+// A quad's place is turned by the dimension, so that the lanes that write different ones at once hit different banks.
 fn put(stage: ptr<function, Stage>, half: u32, index: u32) {
-  let key = unpack_octet((*stage).key);
-  let key_place = (half % 2u) * DEPTH * K_QUADS + (index % KEYS) / 4u;
-  cache_tile[key_place][index % 4u] = key[0].x;
-  cache_tile[key_place + K_QUADS][index % 4u] = key[0].y;
-  cache_tile[key_place + 2u * K_QUADS][index % 4u] = key[0].z;
-  cache_tile[key_place + 3u * K_QUADS][index % 4u] = key[0].w;
-  cache_tile[key_place + 4u * K_QUADS][index % 4u] = key[1].x;
-  cache_tile[key_place + 5u * K_QUADS][index % 4u] = key[1].y;
-  cache_tile[key_place + 6u * K_QUADS][index % 4u] = key[1].z;
-  cache_tile[key_place + 7u * K_QUADS][index % 4u] = key[1].w;
-  let query = (*stage).query * SCALE;
-  let place = (half % 2u) * DEPTH * Q_QUADS + (index / QUERIES) % 2u * 4u * Q_QUADS + (index % QUERIES) / 4u;
-  query_tile[place][index % 4u] = query.x;
-  query_tile[place + Q_QUADS][index % 4u] = query.y;
-  query_tile[place + 2u * Q_QUADS][index % 4u] = query.z;
-  query_tile[place + 3u * Q_QUADS][index % 4u] = query.w;
+  let key_lane = (index / 2u) % 4u;
+  let key_place = (half % 2u) * DEPTH * K_QUADS + index % 2u * 8u * K_QUADS + ((index / 8u) ^ (index % 2u * 4u)) % 16u;
+  let low_key = unpack_octet((*stage).low_key);
+  let high_key = unpack_octet((*stage).high_key);
+  cache_tile[key_place][key_lane] = low_key[0].x;
+  cache_tile[key_place + K_QUADS][key_lane] = low_key[0].y;
+  cache_tile[key_place + 2u * K_QUADS][key_lane] = low_key[0].z;
+  cache_tile[key_place + 3u * K_QUADS][key_lane] = low_key[0].w;
+  cache_tile[key_place + 4u * K_QUADS][key_lane] = low_key[1].x;
+  cache_tile[key_place + 5u * K_QUADS][key_lane] = low_key[1].y;
+  cache_tile[key_place + 6u * K_QUADS][key_lane] = low_key[1].z;
+  cache_tile[key_place + 7u * K_QUADS][key_lane] = low_key[1].w;
+  cache_tile[key_place + 16u][key_lane] = high_key[0].x;
+  cache_tile[key_place + K_QUADS + 16u][key_lane] = high_key[0].y;
+  cache_tile[key_place + 2u * K_QUADS + 16u][key_lane] = high_key[0].z;
+  cache_tile[key_place + 3u * K_QUADS + 16u][key_lane] = high_key[0].w;
+  cache_tile[key_place + 4u * K_QUADS + 16u][key_lane] = high_key[1].x;
+  cache_tile[key_place + 5u * K_QUADS + 16u][key_lane] = high_key[1].y;
+  cache_tile[key_place + 6u * K_QUADS + 16u][key_lane] = high_key[1].z;
+  cache_tile[key_place + 7u * K_QUADS + 16u][key_lane] = high_key[1].w;
+  let query_lane = (index / 4u) % 4u;
+  let query_place = (half % 2u) * DEPTH * Q_QUADS + index % 4u * 4u * Q_QUADS + ((index / 16u) ^ (index % 4u * 2u)) % 8u;
+  let low_query = (*stage).low_query * SCALE;
+  let high_query = (*stage).high_query * SCALE;
+  query_tile[query_place][query_lane] = low_query.x;
+  query_tile[query_place + Q_QUADS][query_lane] = low_query.y;
+  query_tile[query_place + 2u * Q_QUADS][query_lane] = low_query.z;
+  query_tile[query_place + 3u * Q_QUADS][query_lane] = low_query.w;
+  query_tile[query_place + 8u][query_lane] = high_query.x;
+  query_tile[query_place + Q_QUADS + 8u][query_lane] = high_query.y;
+  query_tile[query_place + 2u * Q_QUADS + 8u][query_lane] = high_query.z;
+  query_tile[query_place + 3u * Q_QUADS + 8u][query_lane] = high_query.w;
 }
 
 // A key past the end repeats the last one, and has no share.
@@ -97,7 +119,7 @@ fn value_at(cache: u32, key: u32, last_key: u32, index: u32) -> CacheOctet {
 }
 
 fn put_value(value: CacheOctet, half: u32, index: u32) {
-  let place = (half % 2u) * DEPTH * D4 + (index / D8) % DEPTH * D4 + (index % D8) * 2u;
+  let place = (half % 2u) * VALUES * D4 + (index / D8) % VALUES * D4 + (index % D8) * 2u;
   let octet = unpack_octet(value);
   cache_tile[place] = octet[0];
   cache_tile[place + 1u] = octet[1];
@@ -181,36 +203,55 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let own_position = vec4u(step.cache_start + first_query + line * 4u) + vec4u(0u, 1u, 2u, 3u);
   let last_low = select(vec4u(last_key), own_position, CAUSAL);
   let last_high = select(vec4u(last_key), own_position + 32u, CAUSAL);
-  let query_row = (min(first_query + index % QUERIES, step.row_count - 1u) * H + head) * D4 + index / QUERIES;
+  let fetched_query = first_query + index / 4u;
+  let low_row = (min(fetched_query, step.row_count - 1u) * H + head) * D4 + index % 4u;
+  let high_row = (min(fetched_query + 32u, step.row_count - 1u) * H + head) * D4 + index % 4u;
   var sums = Block();
   var best_low = vec4f(MASKED);
   var best_high = vec4f(MASKED);
   var total_low = vec4f(0);
   var total_high = vec4f(0);
-  if (index == 0u) {
-    atomicStore(&rises, 0u);
-  }
 
   for (var first_key = 0u; first_key < key_count; first_key += KEYS) {
     var scores = Block();
-    let key_row = cache + min(first_key + index % KEYS, last_key) * D8;
-    var stage = Stage(keys[key_row], q[query_row]);
+    let low_key = cache + min(first_key + index / 2u, last_key) * D8 + index % 2u;
+    let high_key = cache + min(first_key + 64u + index / 2u, last_key) * D8 + index % 2u;
+    var stage = Stage(keys[low_key], keys[high_key], q[low_row], q[high_row]);
     put(&stage, 0u, index);
+    if (index == 0u) {
+      query_tile[RISES] = vec4f(0);
+    }
     workgroupBarrier();
-    for (var chunk = 0u; chunk < D8; chunk++) {
-      let next = min(chunk + 1u, D8 - 1u);
-      stage = Stage(keys[key_row + next], q[query_row + next * 2u]);
-      let a = (chunk % 2u) * DEPTH * Q_QUADS + line;
-      let b = (chunk % 2u) * DEPTH * K_QUADS + column;
+    for (var chunk = 0u; chunk < D8 / 2u; chunk++) {
+      let next = min(chunk + 1u, D8 / 2u - 1u);
+      stage = Stage(
+        keys[low_key + next * 2u], keys[high_key + next * 2u], q[low_row + next * 4u], q[high_row + next * 4u],
+      );
+      let a = (chunk % 2u) * DEPTH * Q_QUADS;
+      let b = (chunk % 2u) * DEPTH * K_QUADS;
       // Written out: the compiler of a driver does not unroll so much.
-      add_product(&scores, query_tile[a], query_tile[a + 8u], cache_tile[b], cache_tile[b + 16u]);
-      add_product(&scores, query_tile[a + 16u], query_tile[a + 24u], cache_tile[b + 32u], cache_tile[b + 48u]);
-      add_product(&scores, query_tile[a + 32u], query_tile[a + 40u], cache_tile[b + 64u], cache_tile[b + 80u]);
-      add_product(&scores, query_tile[a + 48u], query_tile[a + 56u], cache_tile[b + 96u], cache_tile[b + 112u]);
-      add_product(&scores, query_tile[a + 64u], query_tile[a + 72u], cache_tile[b + 128u], cache_tile[b + 144u]);
-      add_product(&scores, query_tile[a + 80u], query_tile[a + 88u], cache_tile[b + 160u], cache_tile[b + 176u]);
-      add_product(&scores, query_tile[a + 96u], query_tile[a + 104u], cache_tile[b + 192u], cache_tile[b + 208u]);
-      add_product(&scores, query_tile[a + 112u], query_tile[a + 120u], cache_tile[b + 224u], cache_tile[b + 240u]);
+      let a0 = a + line;
+      let b0 = b + column;
+      add_product(&scores, query_tile[a0], query_tile[a0 + 8u], cache_tile[b0], cache_tile[b0 + 16u]);
+      add_product(&scores, query_tile[a0 + 16u], query_tile[a0 + 24u], cache_tile[b0 + 32u], cache_tile[b0 + 48u]);
+      add_product(&scores, query_tile[a0 + 32u], query_tile[a0 + 40u], cache_tile[b0 + 64u], cache_tile[b0 + 80u]);
+      add_product(&scores, query_tile[a0 + 48u], query_tile[a0 + 56u], cache_tile[b0 + 96u], cache_tile[b0 + 112u]);
+      let a1 = a + 64u + (line ^ 2u) % 8u;
+      add_product(&scores, query_tile[a1], query_tile[a1 + 8u], cache_tile[b0 + 128u], cache_tile[b0 + 144u]);
+      add_product(&scores, query_tile[a1 + 16u], query_tile[a1 + 24u], cache_tile[b0 + 160u], cache_tile[b0 + 176u]);
+      add_product(&scores, query_tile[a1 + 32u], query_tile[a1 + 40u], cache_tile[b0 + 192u], cache_tile[b0 + 208u]);
+      add_product(&scores, query_tile[a1 + 48u], query_tile[a1 + 56u], cache_tile[b0 + 224u], cache_tile[b0 + 240u]);
+      let a2 = a + 128u + (line ^ 4u) % 8u;
+      let b2 = b + 256u + (column ^ 4u) % 16u;
+      add_product(&scores, query_tile[a2], query_tile[a2 + 8u], cache_tile[b2], cache_tile[b2 + 16u]);
+      add_product(&scores, query_tile[a2 + 16u], query_tile[a2 + 24u], cache_tile[b2 + 32u], cache_tile[b2 + 48u]);
+      add_product(&scores, query_tile[a2 + 32u], query_tile[a2 + 40u], cache_tile[b2 + 64u], cache_tile[b2 + 80u]);
+      add_product(&scores, query_tile[a2 + 48u], query_tile[a2 + 56u], cache_tile[b2 + 96u], cache_tile[b2 + 112u]);
+      let a3 = a + 192u + (line ^ 6u) % 8u;
+      add_product(&scores, query_tile[a3], query_tile[a3 + 8u], cache_tile[b2 + 128u], cache_tile[b2 + 144u]);
+      add_product(&scores, query_tile[a3 + 16u], query_tile[a3 + 24u], cache_tile[b2 + 160u], cache_tile[b2 + 176u]);
+      add_product(&scores, query_tile[a3 + 32u], query_tile[a3 + 40u], cache_tile[b2 + 192u], cache_tile[b2 + 208u]);
+      add_product(&scores, query_tile[a3 + 48u], query_tile[a3 + 56u], cache_tile[b2 + 224u], cache_tile[b2 + 240u]);
       put(&stage, chunk + 1u, index);
       workgroupBarrier();
     }
@@ -225,9 +266,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let own_low = largest_columns(scores.low_low, scores.low_high);
     let own_high = largest_columns(scores.high_low, scores.high_high);
     if (any(own_low > best_low + RISE) || any(own_high > best_high + RISE)) {
-      atomicStore(&rises, 1u);
+      // Whoever writes here writes the same.
+      query_tile[RISES] = vec4f(1);
     }
-    if (workgroupUniformLoad(&rises) != 0u) {
+    if (workgroupUniformLoad(&query_tile[RISES]).x != 0.0) {
       query_tile[column * Q_QUADS + line] = own_low;
       query_tile[column * Q_QUADS + 8u + line] = own_high;
       workgroupBarrier();
@@ -247,9 +289,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       sums.low_high = scale_columns(sums.low_high, decay_low);
       sums.high_low = scale_columns(sums.high_low, decay_high);
       sums.high_high = scale_columns(sums.high_high, decay_high);
-      if (index == 0u) {
-        atomicStore(&rises, 0u);
-      }
       workgroupBarrier();
     }
     scores.low_low = shares_of(scores.low_low, best_low);
@@ -268,10 +307,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       }
       workgroupBarrier();
       for (var chunk = 0u; chunk < 8u; chunk++) {
-        value = value_at(cache, first_key + part * 64u + (chunk + 1u) * DEPTH, last_key, index);
-        let a = chunk * DEPTH * Q_QUADS + (line + chunk * 4u) % 8u;
-        let c = chunk * DEPTH * Q_QUADS + 64u + (line + chunk * 4u + 2u) % 8u;
-        let b = (chunk % 2u) * DEPTH * D4 + column;
+        value = value_at(cache, first_key + part * 64u + (chunk + 1u) * VALUES, last_key, index);
+        let a = chunk * VALUES * Q_QUADS + (line + chunk * 4u) % 8u;
+        let c = chunk * VALUES * Q_QUADS + 64u + (line + chunk * 4u + 2u) % 8u;
+        let b = (chunk % 2u) * VALUES * D4 + column;
         add_product(&sums, query_tile[a], query_tile[a + 8u], cache_tile[b], cache_tile[b + 16u]);
         add_product(&sums, query_tile[a + 16u], query_tile[a + 24u], cache_tile[b + 32u], cache_tile[b + 48u]);
         add_product(&sums, query_tile[a + 32u], query_tile[a + 40u], cache_tile[b + 64u], cache_tile[b + 80u]);
