@@ -1,7 +1,6 @@
 import type {
   AppConfig,
   ChatCompletionChunk,
-  ChatCompletionMessageParam,
   ChatCompletionRequest,
   ChatOptions,
   CompletionCreateParams,
@@ -11,40 +10,24 @@ import type {
   LogLevel,
   MLCEngineConfig,
   MLCEngineInterface,
+  ModelRecord,
   ResumeChatCompletionOptions,
   ResumeProbeResult,
   ResumeResult,
 } from '@mlc-ai/web-llm';
-import { AutoglmError, isAbortError } from '../../base/errors.ts';
+import { AutoglmError } from '../../base/errors.ts';
 import { SMALLEST_CONTEXT } from '../../model/model-fit.ts';
 import type { Engine } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import { findRecord, isAutoglm, prebuiltAppConfig } from './app-config.ts';
-import {
-  assembleChat,
-  assembleText,
-  notResumable,
-  toChatRequest,
-  toMlcChunk,
-  toMlcCompletion,
-  toProgressReport,
-  toTextRequest,
-  WholeCalls,
-} from './convert.ts';
+import { notResumable, toProgressReport } from './convert.ts';
+import { LoadedModel } from './loaded-model.ts';
 import { loadOriginal } from './load-original.ts';
 import { MlcInterface, type MlcChatAnswer, type MlcTextAnswer } from './mlc-interface.ts';
 import { toAbsoluteUrl, toCacheKind } from './model-cache.ts';
 
 /** Opens this package's engine; in this thread where a logit processor is to reach its logits. */
 export type OpenAutoglmEngine = (options: EngineOptions, inThisThread: boolean) => Promise<Engine>;
-
-/** A loaded AutoGLM model and what was asked of it. */
-interface Loaded {
-  readonly engine: Engine;
-  readonly modelId: string;
-  readonly chatOptions: ChatOptions | undefined;
-  readonly processor: LogitProcessor | undefined;
-}
 
 /**
  * Web-llm's `MLCEngine` over this package's engine. AutoGLM models run on it; any other model of web-llm runs on
@@ -55,20 +38,12 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   #appConfig: AppConfig;
   #logitProcessors: Map<string, LogitProcessor> | undefined;
   #logLevel: LogLevel | undefined;
-  #loaded: Loaded | undefined;
+  /** AutoGLM's models, by id. */
+  readonly #loaded = new Map<string, LoadedModel>();
   /** Web-llm's own engine, for its own models. */
-  #mlc: MLCEngineInterface | undefined;
+  #mlc: { readonly engine: MLCEngineInterface; readonly modelIds: readonly string[] } | undefined;
   #loading: AbortController | undefined;
   #interrupt = new AbortController();
-  /** The newest answer so far. */
-  #message = { text: '' };
-  /** Tokens a second of the last answer; absent before one. */
-  #speeds: { readonly prefill: number; readonly decode: number } | undefined;
-  /** What was asked last, for a logit processor. */
-  #conversation: readonly ChatCompletionMessageParam[] = [];
-  /** What `forwardTokensAndSample` has taken in so far. */
-  #tokens: number[] = [];
-
   constructor(engineConfig: MLCEngineConfig = {}) {
     super(engineConfig.initProgressCallback);
     this.#appConfig = engineConfig.appConfig ?? prebuiltAppConfig;
@@ -86,7 +61,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   /** Sets the models that can be loaded. */
   setAppConfig(appConfig: AppConfig): void {
     this.#appConfig = appConfig;
-    this.#mlc?.setAppConfig(appConfig);
+    this.#mlc?.engine.setAppConfig(appConfig);
   }
 
   /** Sets processors of logits by model id, for the next `reload`. */
@@ -96,10 +71,10 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
 
   setLogLevel(logLevel: LogLevel): void {
     this.#logLevel = logLevel;
-    this.#mlc?.setLogLevel(logLevel);
+    this.#mlc?.engine.setLogLevel(logLevel);
   }
 
-  /** Loads a model in place of the last one; a load that is under way ends. */
+  /** Loads models in place of the last ones; a load that is under way ends. */
   async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
     this.#loading?.abort();
     const loading = new AbortController();
@@ -108,6 +83,10 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       await this.#free();
       loading.signal.throwIfAborted();
       await this.#load(modelId, chatOpts, loading.signal);
+    } catch (error) {
+      // Where one of several does not load, none stays.
+      if (this.#loading === loading) await this.#free();
+      throw error;
     } finally {
       if (this.#loading === loading) this.#loading = undefined;
     }
@@ -119,17 +98,24 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     signal: AbortSignal,
   ): Promise<void> {
     const ids = Array.isArray(modelId) ? modelId : [modelId];
+    const options = ids.map((_, index) => (Array.isArray(chatOpts) ? chatOpts[index] : chatOpts));
     const records = ids.map((id) => findRecord(id, this.#appConfig));
-    const [record] = records;
-    if (!record || !records.some(isAutoglm)) return this.#loadMlc(ids, chatOpts, signal);
-    if (records.length > 1) {
-      throw new AutoglmError('request-invalid', 'AutoGLM cannot share an engine with other models.', {
-        value: ids.join(', '),
-        limit: 'one model',
-        param: 'modelId',
-        cure: 'Create an engine for each.',
-      });
+    for (const [index, record] of records.entries()) {
+      if (isAutoglm(record)) await this.#loadAutoglm(record, options[index], signal);
     }
+    const mlcIds = ids.filter((_, index) => !isAutoglm(records[index] as ModelRecord));
+    if (mlcIds.length === 0) return;
+    const all = mlcIds.length === ids.length;
+    const mlcOptions = options.filter((_, index) => !isAutoglm(records[index] as ModelRecord));
+    const hasOptions = mlcOptions.every((one) => one !== undefined);
+    await this.#loadMlc(mlcIds, all || !hasOptions ? chatOpts : mlcOptions, signal);
+  }
+
+  async #loadAutoglm(
+    record: ModelRecord,
+    chatOptions: ChatOptions | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (record.integrity) {
       throw new AutoglmError(
         'request-invalid',
@@ -143,7 +129,6 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
         },
       );
     }
-    const chatOptions = Array.isArray(chatOpts) ? chatOpts[0] : chatOpts;
     const processor = this.#logitProcessors?.get(record.model_id);
     const startedAt = performance.now();
     const contextWindow = chatOptions?.context_window_size ?? record.overrides?.context_window_size;
@@ -157,77 +142,37 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       onProgress: (progress) => this.onProgress?.(toProgressReport(progress, startedAt)),
     };
     const engine = await this.#open(options, processor !== undefined);
+    if (signal.aborted) await engine.unload();
+    signal.throwIfAborted();
     if (processor) await setProcessor(engine, processor);
-    this.#loaded = {
+    const loaded = {
       engine,
       modelId: record.model_id,
       processor,
       chatOptions: { ...record.overrides, ...chatOptions },
     };
+    this.#loaded.set(record.model_id, new LoadedModel(loaded));
   }
 
   /** Answers a conversation in either way. */
   protected override async answerChat(request: ChatCompletionRequest): Promise<MlcChatAnswer> {
-    if (this.#mlc) return this.#mlc.chatCompletion(request);
-    const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
-    const converted = toChatRequest(request, chatOptions, engine.info);
-    if (processor) this.#beginConversation(processor, request.messages);
-    const startedAt = performance.now();
-    const includesUsage = !request.stream || request.stream_options?.include_usage === true;
-    const { signal } = this.#interrupt;
-    // Whole answers are streamed as well: an interrupted one is what there is of it.
-    const chunks = await engine.chat.completions.create(
-      { ...converted, stream: true, stream_options: { include_usage: true } },
-      { signal },
-    );
-    const calls = new WholeCalls();
-    const stream = this.#follow(chunks, {
-      signal,
-      toOwn: (chunk) => {
-        this.#noteUsage(chunk.usage);
-        return chunk.usage && !includesUsage ? undefined : calls.hold(toMlcChunk(chunk, startedAt));
-      },
-      textOf: ({ choices: [choice] }) => (choice?.index === 0 ? (choice.delta.content ?? '') : ''),
-      toAborted: (last, index) => ({
-        ...last,
-        choices: [{ index, delta: {}, finish_reason: 'abort' as const }],
-      }),
-    });
-    return request.stream ? stream : assembleChat(stream);
+    const model = this.#find(request.model);
+    if (!(model instanceof LoadedModel)) return model.chatCompletion(request);
+    return model.answerChat(request, this.#interrupt.signal);
   }
 
   /** Goes on with a text in either way. */
   protected override async answerText(request: CompletionCreateParams): Promise<MlcTextAnswer> {
-    if (this.#mlc) return this.#mlc.completion(request);
-    const { engine, chatOptions, processor } = this.#requireLoaded(request.model);
-    if (processor) this.#beginConversation(processor, []);
-    const converted = toTextRequest(request, chatOptions, engine.info);
-    const startedAt = performance.now();
-    const includesUsage = !request.stream || request.stream_options?.include_usage === true;
-    const { signal } = this.#interrupt;
-    const chunks = await engine.completions.create(
-      { ...converted, stream: true, stream_options: { include_usage: true } },
-      { signal },
-    );
-    const stream = this.#follow(chunks, {
-      signal,
-      toOwn: (chunk) => {
-        this.#noteUsage(chunk.usage);
-        return chunk.usage && !includesUsage ? undefined : toMlcCompletion(chunk, startedAt);
-      },
-      textOf: ({ choices: [choice] }) => (choice?.index === 0 ? choice.text : ''),
-      toAborted: (last, index) => ({
-        ...last,
-        choices: [{ index, text: '', finish_reason: 'abort' as const }],
-      }),
-    });
-    return request.stream ? stream : assembleText(stream);
+    const model = this.#find(request.model);
+    if (!(model instanceof LoadedModel)) return model.completion(request);
+    return model.answerText(request, this.#interrupt.signal);
   }
 
   /** Web-llm's own embedding models only. */
   override async embedding(request: EmbeddingCreateParams): Promise<CreateEmbeddingResponse> {
-    if (this.#mlc) return this.#mlc.embedding(request);
-    const { modelId } = this.#requireLoaded(request.model);
+    const model = this.#find(request.model);
+    if (!(model instanceof LoadedModel)) return model.embedding(request);
+    const { modelId } = model;
     throw new AutoglmError('request-invalid', `"${modelId}" makes no embeddings.`, {
       value: modelId,
       limit: 'an embedding model',
@@ -239,7 +184,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
 
   /** Resumable generations; only models of web-llm have any. */
   async listResumableSessions(): Promise<ResumeProbeResult[]> {
-    return this.#mlc ? this.#mlc.listResumableSessions() : [];
+    return this.#mlc ? this.#mlc.engine.listResumableSessions() : [];
   }
 
   /** Goes on with a resumable generation of a web-llm model. */
@@ -247,26 +192,24 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     sessionId: string,
     options?: ResumeChatCompletionOptions,
   ): Promise<ResumeResult | AsyncIterable<ChatCompletionChunk>> {
-    if (this.#mlc) return this.#mlc.resumeChatCompletion(sessionId, options);
+    if (this.#mlc) return this.#mlc.engine.resumeChatCompletion(sessionId, options);
     throw notResumable();
   }
 
   /** Deletes a resumable generation of a web-llm model. */
   async deleteResumableSession(sessionId: string): Promise<void> {
-    await this.#mlc?.deleteResumableSession(sessionId);
+    await this.#mlc?.engine.deleteResumableSession(sessionId);
   }
 
   /** Speed of the last answer, in words. */
   async runtimeStatsText(modelId?: string): Promise<string> {
-    if (this.#mlc) return this.#mlc.runtimeStatsText(modelId);
-    if (!this.#speeds) return '';
-    const { prefill, decode } = this.#speeds;
-    return `prefill: ${prefill.toFixed(4)} tokens/sec, decoding: ${decode.toFixed(4)} tokens/sec`;
+    const model = this.#findIfAny(modelId);
+    return model instanceof LoadedModel ? model.statsText : (model?.runtimeStatsText(modelId) ?? '');
   }
 
   /** Ends all answers; each keeps what it has, with the reason `abort`. */
   async interruptGenerate(): Promise<void> {
-    this.#mlc?.interruptGenerate();
+    this.#mlc?.engine.interruptGenerate();
     this.#interrupt.abort(new DOMException('The answer was interrupted.', 'AbortError'));
     this.#interrupt = new AbortController();
   }
@@ -279,27 +222,25 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   /** Frees what is loaded, with what runs on it. */
   async #free(): Promise<void> {
     await this.interruptGenerate();
-    const { engine } = this.#loaded ?? {};
+    const models = [...this.#loaded.values()];
     const mlc = this.#mlc;
-    this.#loaded = undefined;
+    this.#loaded.clear();
     this.#mlc = undefined;
-    this.#tokens = [];
-    await engine?.unload();
-    await mlc?.unload();
+    for (const { engine } of models) await engine.unload();
+    await mlc?.engine.unload();
   }
 
   /** Forgets the last answer; conversations are told in every request and need no reset. */
   async resetChat(keepStats = false, modelId?: string): Promise<void> {
-    await this.#mlc?.resetChat(keepStats, modelId);
-    this.#message = { text: '' };
-    this.#tokens = [];
-    this.#loaded?.processor?.resetState();
-    if (!keepStats) this.#speeds = undefined;
+    const model = this.#findIfAny(modelId);
+    if (model instanceof LoadedModel) model.reset(keepStats);
+    else await model?.resetChat(keepStats, modelId);
   }
 
   /** Text of the last answer, also of one that is being given. */
   async getMessage(modelId?: string): Promise<string> {
-    return this.#mlc ? this.#mlc.getMessage(modelId) : this.#message.text;
+    const model = this.#findIfAny(modelId);
+    return model instanceof LoadedModel ? model.message : (model?.getMessage(modelId) ?? '');
   }
 
   async getMaxStorageBufferBindingSize(): Promise<number> {
@@ -313,21 +254,9 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
 
   /** Takes tokens in and gives the most likely next one. */
   async forwardTokensAndSample(inputIds: number[], isPrefill: boolean, modelId?: string): Promise<number> {
-    if (this.#mlc) return this.#mlc.forwardTokensAndSample(inputIds, isPrefill, modelId);
-    const { engine } = this.#requireLoaded(modelId);
-    this.#tokens.push(...inputIds);
-    const startedAt = performance.now();
-    const { choices } = await engine.completions.create({
-      prompt: this.#tokens,
-      max_tokens: 1,
-      temperature: 0,
-      ignore_eos: true,
-      logprobs: 0,
-    });
-    const speed = (inputIds.length * 1000) / Math.max(performance.now() - startedAt, 1e-3);
-    const { prefill = 0, decode = 0 } = this.#speeds ?? {};
-    this.#speeds = isPrefill ? { prefill: speed, decode } : { prefill, decode: speed };
-    return choices[0]?.logprobs?.token_ids[0] as number;
+    const model = this.#find(modelId);
+    if (model instanceof LoadedModel) return model.forward(inputIds, isPrefill);
+    return model.forwardTokensAndSample(inputIds, isPrefill, modelId);
   }
 
   async #loadMlc(
@@ -335,7 +264,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     chatOptions: ChatOptions | ChatOptions[] | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    this.#mlc = await loadOriginal(ids, {
+    const engine = await loadOriginal(ids, {
       appConfig: this.#appConfig,
       chatOptions,
       logLevel: this.#logLevel,
@@ -343,80 +272,36 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
       onProgress: (report) => this.onProgress?.(report),
       signal,
     });
+    this.#mlc = { engine, modelIds: ids };
   }
 
-  /** Passes chunks on until the answer is interrupted; then each choice that still runs ends with `abort`. */
-  async *#follow<Chunk, Own extends { choices: { index: number; finish_reason: unknown }[] }>(
-    chunks: AsyncIterable<Chunk>,
-    {
-      signal,
-      toOwn,
-      textOf,
-      toAborted,
-    }: {
-      readonly signal: AbortSignal;
-      readonly toOwn: (chunk: Chunk) => Own | undefined;
-      readonly textOf: (own: Own) => string;
-      readonly toAborted: (last: Own, index: number) => Own;
-    },
-  ): AsyncGenerator<Own, void, void> {
-    const running = new Set<number>();
-    let last: Own | undefined;
-    const message = { text: '' };
-    this.#message = message;
-    try {
-      for await (const chunk of chunks) {
-        const own = toOwn(chunk);
-        if (!own) continue;
-        for (const { index, finish_reason: finish } of own.choices) {
-          if (finish) running.delete(index);
-          else running.add(index);
-        }
-        message.text += textOf(own);
-        last = own;
-        yield own;
-      }
-    } catch (error) {
-      if (!isAbortError(error) || !signal.aborted || !last) throw error;
-      for (const index of running) yield toAborted(last, index);
-    }
-  }
-
-  /** A processor keeps its state while a conversation goes on, and begins anew with another, as in web-llm. */
-  #beginConversation(processor: LogitProcessor, messages: readonly ChatCompletionMessageParam[]): void {
-    const before = this.#conversation;
-    const goesOn =
-      before.length > 0 &&
-      messages.length > before.length &&
-      before.every((message, index) => JSON.stringify(message) === JSON.stringify(messages[index]));
-    if (!goesOn) processor.resetState();
-    this.#conversation = messages;
-  }
-
-  #noteUsage(usage: Parameters<typeof toMlcChunk>[0]['usage']): void {
-    if (!usage) return;
-    const { extra, prompt_tokens: prompt } = usage;
-    const prefillSeconds = (extra?.prefillMs ?? 0) / 1000;
-    this.#speeds = {
-      prefill: prefillSeconds > 0 ? prompt / prefillSeconds : 0,
-      decode: extra?.decodeTokensPerSecond ?? 0,
-    };
-  }
-
-  #requireLoaded(modelId: string | null | undefined): Loaded {
-    const loaded = this.#loaded;
-    if (!loaded) {
-      throw new AutoglmError('engine-unloaded', 'No model is loaded.', {
-        cure: 'Call reload(modelId), or create the engine with CreateMLCEngine.',
-      });
-    }
-    if (modelId === undefined || modelId === null || modelId === loaded.modelId) return loaded;
-    throw new AutoglmError('model-unknown', `The model "${modelId}" is not loaded.`, {
-      value: modelId,
-      limit: loaded.modelId,
-      param: 'model',
-      cure: `Ask for "${loaded.modelId}", or leave "model" out.`,
+  /** The model of this id, or the only one. */
+  #find(modelId: string | null | undefined): LoadedModel | MLCEngineInterface {
+    const model = this.#findIfAny(modelId);
+    if (model) return model;
+    throw new AutoglmError('engine-unloaded', 'No model is loaded.', {
+      cure: 'Call reload(modelId), or create the engine with CreateMLCEngine.',
     });
+  }
+
+  #findIfAny(modelId: string | null | undefined): LoadedModel | MLCEngineInterface | undefined {
+    const ids = [...this.#loaded.keys(), ...(this.#mlc?.modelIds ?? [])];
+    const [only] = ids;
+    // Web-llm tells by itself which of its own it means.
+    if (this.#loaded.size === 0) return this.#mlc?.engine;
+    if (modelId === undefined || modelId === null ? ids.length > 1 : !ids.includes(modelId)) {
+      throw new AutoglmError(
+        'model-unknown',
+        typeof modelId === 'string' ? `The model "${modelId}" is not loaded.` : 'Several models are loaded.',
+        {
+          value: modelId,
+          limit: ids.join(', '),
+          param: 'model',
+          cure: ids.length > 1 ? 'Name one of them.' : `Ask for "${only}", or leave "model" out.`,
+        },
+      );
+    }
+    return this.#loaded.get(modelId ?? (only as string)) ?? this.#mlc?.engine;
   }
 }
 

@@ -86,9 +86,15 @@ describe('models of web-llm', () => {
     await expect(dropIn.hasModelInCache('no-such-model')).rejects.toMatchObject({ code: 'model-unknown' });
   });
 
-  it('cannot share an engine with AutoGLM', async () => {
-    const engine = new MLCEngine();
-    await expect(engine.reload([TINY, 'Llama-3.2-1B-Instruct-q4f16_1-MLC'])).rejects.toThrow(/cannot share/);
+  it('leave nothing of AutoGLM behind where they share an engine with it and do not load', async () => {
+    const counting = new CountingEngine();
+    const engine = MLCEngine.withOpener(async () => counting);
+    const load = engine.reload([TINY, 'Llama-3.2-1B-Instruct-q4f16_1-MLC']);
+    await expect(load).rejects.toThrow();
+    expect(counting.isUnloaded).toBe(true);
+    await expect(engine.chat.completions.create({ messages: [] })).rejects.toMatchObject({
+      code: 'engine-unloaded',
+    });
   });
 });
 
@@ -145,6 +151,35 @@ describe('MLCEngine', () => {
     await second;
     expect(reports.map(({ progress }) => progress)).toEqual([0.25, 0.25, 1]);
     expect(reports[0]?.text).toBe('Fetching the model: 1 of 4 MB');
+  });
+
+  it('holds several models, each with its own answers, and asks which one is meant', async () => {
+    const second = dropIn.createAutoglmRecord('second', 'models/second/');
+    const appConfig = { model_list: [...dropIn.prebuiltAppConfig.model_list, second] };
+    const opened: CountingEngine[] = [];
+    const windows: unknown[] = [];
+    const engine = MLCEngine.withOpener(
+      async ({ contextWindow }) => {
+        windows.push(contextWindow);
+        opened.push(new CountingEngine());
+        return opened.at(-1) as CountingEngine;
+      },
+      { appConfig },
+    );
+    await engine.reload([TINY, 'second'], [{ context_window_size: 100 }, { context_window_size: 200 }]);
+    expect(windows).toEqual([100, 200]);
+    const ask = (model: string | undefined, count: number) =>
+      engine.chat.completions.create({ messages: MESSAGES, max_tokens: count, ...(model && { model }) });
+    await ask(TINY, 2);
+    expect((await ask('second', 3)).model).toBe('second');
+    expect([await engine.getMessage(TINY), await engine.getMessage('second')]).toEqual(['1 2 ', '1 2 3 ']);
+    await engine.resetChat(false, TINY);
+    expect([await engine.getMessage(TINY), await engine.getMessage('second')]).toEqual(['', '1 2 3 ']);
+    await expect(ask(undefined, 1)).rejects.toMatchObject({ code: 'model-unknown', param: 'model' });
+    await expect(engine.getMessage()).rejects.toMatchObject({ code: 'model-unknown' });
+    await expect(ask('third', 1)).rejects.toThrow('"third" is not loaded');
+    await engine.unload();
+    expect(opened.map(({ isUnloaded }) => isUnloaded)).toEqual([true, true]);
   });
 
   it('keeps what there is of an interrupted answer, whole or streamed', async () => {
