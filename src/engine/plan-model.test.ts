@@ -22,6 +22,16 @@ describe('planSource', () => {
     expect(totalBytes).toBe(weightBytes + cacheBytes + scratchBytes + visionBytes);
   });
 
+  it('cuts a window to what the model was trained for only where less will do', async () => {
+    const asked = { contextWindow: 65_536, slots: 1 };
+    const refused = planSource(source, ASSUMED_GPU, asked);
+    await expect(refused).rejects.toMatchObject({ code: 'request-invalid', value: 65_536 });
+    const plan = await planSource(source, ASSUMED_GPU, { ...asked, smallestContextWindow: 1024 });
+    expect(plan.contextWindow).toBe(4096);
+    const tooMuch = planSource(source, ASSUMED_GPU, { ...asked, smallestContextWindow: 8192 });
+    await expect(tooMuch).rejects.toMatchObject({ code: 'request-invalid' });
+  });
+
   it('gives up what a budget has no room for, and names it', async () => {
     const wished = await planSource(source, ASSUMED_GPU, { contextWindow: 4096, slots: 1 });
     const memoryBudget = wished.memory.totalBytes - 1;
