@@ -1,4 +1,3 @@
-import type { Device } from '../gpu/device.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { measurePlan } from '../model/plan-cost.ts';
 import type { Sequence } from '../model/text-model.ts';
@@ -115,16 +114,20 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
       generated: 0,
     });
   }
-  submit(device, [recordSample]);
-  await sampler.read(0, 0);
+  const first = device.createRecorder('bench');
+  recordSample(first);
+  (await sampler.submitAndRead(first)).token(0, 0);
   const firstTokenAt = performance.now();
   const pending: Promise<unknown>[] = [];
   let hostMs = 0;
   for (let step = 1; step <= outputTokens; step++) {
     const submittedAt = performance.now();
-    submit(device, [recordDecode, recordSample]);
+    const recorder = device.createRecorder('bench');
+    recordDecode(recorder);
+    recordSample(recorder);
+    const results = sampler.submitAndRead(recorder);
     hostMs += performance.now() - submittedAt;
-    pending.push(sampler.read(0, step));
+    pending.push(results.then((found) => found.token(0, step)));
     if (pending.length >= STEPS_IN_FLIGHT) await pending.shift();
   }
   await Promise.all(pending);
@@ -141,15 +144,6 @@ async function prefillAll(model: LanguageModel, batch: number, promptTokens: num
   for (let slot = 0; slot < batch; slot++) {
     await model.text.prefill(randomSequence(model, promptTokens, slot), { slot, cachedCount: 0 });
   }
-}
-
-function submit(
-  device: Device,
-  records: readonly ((recorder: ReturnType<Device['createRecorder']>) => void)[],
-): void {
-  const recorder = device.createRecorder('bench');
-  for (const record of records) record(recorder);
-  recorder.submit();
 }
 
 function startSequences({ sampler, config }: LanguageModel, batch: number): void {
@@ -255,8 +249,9 @@ async function timeToFirstToken(
     slot: 0,
     generated: 0,
   });
-  submit(device, [recordSample]);
-  await sampler.read(0, 0);
+  const first = device.createRecorder('bench');
+  recordSample(first);
+  (await sampler.submitAndRead(first)).token(0, 0);
   features.destroy();
   return performance.now() - startedAt;
 }

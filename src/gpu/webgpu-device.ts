@@ -12,6 +12,7 @@ import type {
   Recorder,
   Uploads,
 } from './device.ts';
+import { ReadBacks } from './read-backs.ts';
 import { composeShader, formatCompilerMessage, programLabel, reflectBindings } from './shader-source.ts';
 import { UploadRing } from './upload-ring.ts';
 import { WebGpuProfilingRecorder, WebGpuRecorder } from './webgpu-recorder.ts';
@@ -25,6 +26,7 @@ export class WebGpuDevice implements Device {
   readonly handle: GPUDevice;
   readonly #buffers = new Set<WebGpuBuffer>();
   readonly #programs = new Map<string, Promise<WebGpuProgram>>();
+  readonly #readBacks: ReadBacks;
   readonly #destroyListeners: (() => void)[] = [];
   readonly #modules = new Map<string, Promise<GPUShaderModule>>();
   #allocatedBytes = 0;
@@ -34,6 +36,7 @@ export class WebGpuDevice implements Device {
   constructor(handle: GPUDevice, capabilities: Capabilities) {
     this.handle = handle;
     this.capabilities = capabilities;
+    this.#readBacks = new ReadBacks(handle);
     this.lost = this.#watchLoss();
   }
 
@@ -118,23 +121,25 @@ export class WebGpuDevice implements Device {
   }
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<ArrayBuffer> {
+    return this.submitAndRead(this.createRecorder(`read ${buffer.label}`), buffer, byteOffset, byteLength);
+  }
+
+  async submitAndRead(
+    recorder: Recorder,
+    buffer: DeviceBuffer,
+    byteOffset: number,
+    byteLength: number,
+  ): Promise<ArrayBuffer> {
     this.#requireAlive();
     const size = Math.ceil(byteLength / 4) * 4;
-    const staging = this.handle.createBuffer({
-      label: `read back ${buffer.label}`,
-      size,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    const encoder = this.handle.createCommandEncoder({ label: staging.label });
-    encoder.copyBufferToBuffer(bufferHandle(buffer), byteOffset, staging, 0, size);
-    this.handle.queue.submit([encoder.finish()]);
+    const staging = (recorder as WebGpuRecorder).submitWith((encoder) =>
+      this.#readBacks.record(encoder, bufferHandle(buffer), byteOffset, size),
+    );
     try {
-      await staging.mapAsync(GPUMapMode.READ);
-      return staging.getMappedRange().slice(0, byteLength);
+      const bytes = await this.#readBacks.take(staging);
+      return bytes.byteLength === byteLength ? bytes : bytes.slice(0, byteLength);
     } catch (cause) {
       throw await this.#explainFailure(`read buffer "${buffer.label}"`, cause);
-    } finally {
-      staging.destroy();
     }
   }
 
@@ -172,6 +177,7 @@ export class WebGpuDevice implements Device {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
     for (const buffer of this.#buffers) buffer.destroy();
+    this.#readBacks.destroy();
     this.handle.destroy();
     for (const listener of this.#destroyListeners) listener();
   }

@@ -47,8 +47,15 @@ export class WebGpuRecorder implements Recorder {
   }
 
   submit(): void {
+    this.submitWith(() => {});
+  }
+
+  /** Submits with commands of the encoder itself at the end; gives what they give. */
+  submitWith<Result>(record: (encoder: GPUCommandEncoder) => Result): Result {
     this.#endPass();
+    const result = record(this.#encoder);
     this.#device.queue.submit([this.#encoder.finish()]);
+    return result;
   }
 
   #endPass(): void {

@@ -150,6 +150,16 @@ export class CudaDevice implements Device {
     return this.#readback.read(cudaBuffer(buffer), byteOffset, byteLength);
   }
 
+  submitAndRead(
+    recorder: Recorder,
+    buffer: DeviceBuffer,
+    byteOffset: number,
+    byteLength: number,
+  ): Promise<ArrayBuffer> {
+    recorder.submit();
+    return this.read(buffer, byteOffset, byteLength);
+  }
+
   createRecorder(_label: string): Recorder {
     this.#requireAlive();
     return new CudaRecorder((commands) => this.#run(commands));

@@ -551,7 +551,7 @@ export class Scheduler {
     }
     plan.sample(recorder);
     plan.rank?.(recorder);
-    recorder.submit();
+    const done = sampler.submitAndRead(recorder);
     const turn = ++this.#turn;
     const deliveries = chosen.map((sequence, column): Delivery => {
       const index = sequence.issued++;
@@ -562,7 +562,7 @@ export class Scheduler {
       const top = isRanked ? ranker.readStep(slots[column], index, plan.rankedCount) : undefined;
       return { sequence, slot: slots[column], index, top };
     });
-    this.#push({ isChunk: false, done: sampler.readResults(), deliveries });
+    this.#push({ isChunk: false, done, deliveries });
   }
 
   /** What to try beyond the next token of a sequence that runs alone; undefined for a plain step. */

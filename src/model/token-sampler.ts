@@ -96,8 +96,17 @@ export class TokenSampler {
 
   /** Reads the latest tokens of all slots, as they are after the work that was submitted so far. */
   async readResults(): Promise<SampledResults> {
+    return new SampledResults(await this.#device.read(this.#buffers.get(RESULTS), 0, this.#resultBytes));
+  }
+
+  /** Submits a step and reads the latest tokens of all slots as they are after it. */
+  async submitAndRead(recorder: Recorder): Promise<SampledResults> {
     const buffer = this.#buffers.get(RESULTS);
-    return new SampledResults(await this.#device.read(buffer, 0, this.#options.slots * RESULT_RING * 8));
+    return new SampledResults(await this.#device.submitAndRead(recorder, buffer, 0, this.#resultBytes));
+  }
+
+  get #resultBytes(): number {
+    return this.#options.slots * RESULT_RING * 8;
   }
 
   async #prepare(name: string, columns: number, rows: SampledRows): Promise<(recorder: Recorder) => void> {
