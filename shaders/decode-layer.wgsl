@@ -47,7 +47,7 @@ const RESIDENTS = STATUS + 2u;
 var<workgroup> codes: array<vec4u, 4u * MOST_OCTETS / 4u>;
 var<workgroup> totals: array<vec2f, MOST_OCTETS / 4u>;
 // The subgroups' sums of squares before both norms of a sandwich.
-var<workgroup> squares: array<vec4f, 2u * SUBGROUPS / 4u>;
+var<workgroup> squares: array<vec4f, 2u * SQUARES>;
 
 var<private> residual: Octet;
 
@@ -128,9 +128,11 @@ fn norm_octet(place: u32) -> Octet {
   return Octet(bitcast<vec4f>(layer[place]), bitcast<vec4f>(layer[place + 1u]));
 }
 
+// Vectors of a sum of squares for each subgroup, 0 past the last one.
+const SQUARES = (SUBGROUPS + 3u) / 4u;
 // The norms of a sandwich: after a product, before the next one.
 const POST = 0u;
-const PRE = SUBGROUPS / 4u;
+const PRE = SQUARES;
 
 fn share_squares(norm: u32, value: f32, index: u32) {
   let sum = subgroupAdd(value);
@@ -140,7 +142,7 @@ fn share_squares(norm: u32, value: f32, index: u32) {
 
 fn rms_scale(norm: u32) -> f32 {
   var total = squares[norm];
-  for (var i = 1u; i < SUBGROUPS / 4u; i++) { total += squares[norm + i]; }
+  for (var i = 1u; i < SQUARES; i++) { total += squares[norm + i]; }
   return inverseSqrt(dot(total, vec4f(1)) / f32(C) + EPSILON);
 }
 

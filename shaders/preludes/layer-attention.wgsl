@@ -7,7 +7,7 @@
 const SPLIT_WORDS = D + 2u;
 const QUADS = D / 4u;
 // Quads of a head that an invocation takes in turn; SUBGROUP invocations hold one each.
-const LANE_QUADS = QUADS / SUBGROUP;
+const LANE_QUADS = max(1u, QUADS / SUBGROUP);
 // Query heads that share a KV head, and how often the subgroups take one each.
 const GROUP = H / KV;
 const HEAD_TURNS = (GROUP + SUBGROUPS - 1u) / SUBGROUPS;
@@ -35,13 +35,15 @@ fn attend(item: u32, index: u32) {
   let end = min(first + share, key_count);
   if (first >= key_count) { return; }
   let lane = index % SUBGROUP;
-  let cache = (row.slot * KV + kv_head) * CONTEXT * QUADS + lane;
+  // A head may have fewer quads than a subgroup invocations: those past its end add nothing.
+  let held = min(lane, QUADS - 1u);
+  let cache = (row.slot * KV + kv_head) * CONTEXT * QUADS + held;
   for (var turn = 0u; turn < HEAD_TURNS * LANE_QUADS; turn++) {
     let group = turn / LANE_QUADS * SUBGROUPS + index / SUBGROUP;
     let head = kv_head * GROUP + min(group, GROUP - 1u);
     // The quad of the outputs that an invocation takes in this turn.
     let column = turn % LANE_QUADS * SUBGROUP;
-    let query = stream[head * QUADS + lane] * SCALE;
+    let query = stream[head * QUADS + held] * select(0f, SCALE, lane < QUADS);
     var output = vec4f(0);
     var best = MASKED;
     var total = 0f;
@@ -103,7 +105,7 @@ fn attend(item: u32, index: u32) {
         + unpack_quad(v4) * t.x + unpack_quad(v5) * t.y + unpack_quad(v6) * t.z + unpack_quad(v7) * t.w;
     }
     // A branch around it all would take the subgroups apart.
-    if (group < GROUP) {
+    if (group < GROUP && lane < QUADS) {
       let place = ATTENDED + (head * SPLITS + split) * SPLIT_WORDS;
       let quad = place + lane + column;
       send_quad(quad, QUADS, output);

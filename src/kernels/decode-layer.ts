@@ -95,12 +95,11 @@ export function layerMail({
  * group of F, for each invocation.
  */
 export function supportsDecodeLayer(
-  { C, H, D, F, leastSubgroup }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'leastSubgroup'>,
+  { C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>,
   workgroup: number,
 ): boolean {
   return (
     [C, D, F].every((width) => width % INT8_GROUP === 0) &&
-    D % (4 * leastSubgroup) === 0 &&
     Math.max(C, H * D) / 8 <= workgroup &&
     F / INT8_GROUP <= workgroup
   );

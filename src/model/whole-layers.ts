@@ -61,7 +61,7 @@ function supportsWholeLayers(config: ModelConfig, weights: TextWeights, options:
   return (
     options.arithmetic === 'int8' &&
     supportsInt8(config.text, weights) &&
-    supportsDecodeLayer({ ...config.text, leastSubgroup: options.leastSubgroup }, WORKGROUP) &&
+    supportsDecodeLayer(config.text, WORKGROUP) &&
     weights.layers.every(isOneBuffer)
   );
 }
