@@ -66,7 +66,8 @@ export class VisionTower {
   }
 
   /**
-   * Encodes one image. The caller owns the result, [tokenCount, outC] f32.
+   * Encodes one image. The caller owns the result, [tokenCount, outC] f32: its last values may still be on their way on
+   * the device, before whatever is submitted next.
    *
    * @throws AutoglmError `image-size`, `out-of-memory`, `device-lost`; the signal's `AbortError` between blocks
    */
@@ -74,36 +75,51 @@ export class VisionTower {
     image: ImagePatches,
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<DeviceBuffer> {
-    const { outC } = this.#config.vision;
+    signal?.throwIfAborted();
     const runner = await this.#upload(image);
+    const byteLength = this.tokenCount(image) * this.#config.vision.outC * 4;
+    const features = await this.#device.createBuffer({
+      label: 'image features',
+      byteLength,
+      usage: 'storage',
+    });
+    try {
+      await this.#run(runner, image, features, signal);
+    } catch (error) {
+      features.destroy();
+      throw error;
+    }
+    return features;
+  }
+
+  async #run(
+    runner: PlanRunner,
+    image: ImagePatches,
+    features: DeviceBuffer,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const end = runner.plan.calls.length;
     const boundaries = this.#weights.blocks.map((_, block) => runner.endOf(`vision.block.${block}`));
     const counts = { patches: image.gridRows * image.gridColumns, mergedPatches: this.tokenCount(image) };
     let from = 0;
     let previous: Promise<void> | undefined;
-    for (const to of [...boundaries, runner.plan.calls.length]) {
+    for (const to of [...boundaries, end]) {
       signal?.throwIfAborted();
       const recorder = this.#device.createRecorder(runner.plan.name);
       runner.record(recorder, counts, from, to);
+      if (to === end) {
+        recorder.copy(this.#buffers.get(VISION_BUFFERS.features), 0, features, 0, features.byteLength);
+      }
       recorder.submit();
       // Waiting here is what makes the tower abortable; a queue already filled could not be stopped. One block more
-      // than the one that runs is in the queue, so that the device does not wait for the host.
+      // than the one that runs is in the queue, so that the device does not wait for the host, nor after the last one
+      // for whoever prepares the prompt.
       await previous;
       previous = this.#device.idle();
       // A loss is thrown by the next await; an abort before it leaves nobody to hear of it.
       previous.catch(() => undefined);
       from = to;
     }
-    await previous;
-    const byteLength = counts.mergedPatches * outC * 4;
-    const features = await this.#device.createBuffer({
-      label: 'image features',
-      byteLength,
-      usage: 'storage',
-    });
-    const recorder = this.#device.createRecorder('keep image features');
-    recorder.copy(this.#buffers.get(VISION_BUFFERS.features), 0, features, 0, byteLength);
-    recorder.submit();
-    return features;
   }
 
   /**
