@@ -187,34 +187,37 @@ export async function benchVision(
 export interface AgentTimes {
   /** Encoding a 1080x2400 screenshot at max_pixels 5,000,000 and prefilling it with a short question. */
   readonly screenshotToFirstTokenMs: number;
-  /** The same behind a system prompt of 600 tokens. */
+  /** The same behind the model's own system message. */
   readonly firstStepMs: number;
-  /** A new screenshot behind that conversation, which is in the cache. */
+  /**
+   * A new screenshot behind that conversation as the agent keeps it: without the first screenshot, so that of the first
+   * step only the system message is still in the cache, and its texts are computed again.
+   */
   readonly secondStepMs: number;
 }
 
 /** Patch grid of a 1080x2400 screenshot at max_pixels 5,000,000, and its tokens. */
 export const SCREENSHOT = { gridRows: 168, gridColumns: 74, tokens: 3108 } as const;
 
-/** Tokens around the screenshots of `benchAgent`; the first are those of the model's own system message. */
+/** Tokens of `benchAgent`'s conversation: the model's own system message, a turn's marks, its texts and an answer. */
 const SYSTEM_TOKENS = 1734;
-const QUESTION_TOKENS = 32;
-const ANSWER_TOKENS = 64;
+const TURN_TOKENS = 6;
+const QUESTION_TOKENS = 34;
+const ANSWER_TOKENS = 133;
 
 /** Context that `benchAgent` needs. */
 export const AGENT_CONTEXT =
-  SYSTEM_TOKENS + 2 * (SCREENSHOT.tokens + QUESTION_TOKENS) + ANSWER_TOKENS + 2 * QUESTION_TOKENS;
+  SYSTEM_TOKENS + SCREENSHOT.tokens + 3 * (TURN_TOKENS + QUESTION_TOKENS) + ANSWER_TOKENS;
 
 /** Measures one screenshot and two steps of an agent, after one run that is not counted. */
 export async function benchAgent(model: LanguageModel, repeats: number): Promise<AgentTimes> {
   const times: { one: number; first: number; second: number }[] = [];
   for (let repeat = 0; repeat <= repeats; repeat++) {
-    const one = await timeToFirstToken(model, { before: QUESTION_TOKENS, cachedCount: 0, shots: 1 });
-    const before = SYSTEM_TOKENS + QUESTION_TOKENS;
-    const first = await timeToFirstToken(model, { before, cachedCount: 0, shots: 1 });
-    // The answer is in the cache as well: decoding it left its keys and values there.
-    const cachedCount = before + SCREENSHOT.tokens + ANSWER_TOKENS;
-    const second = await timeToFirstToken(model, { before, cachedCount, shots: 2 });
+    const one = await timeToFirstToken(model, { before: TURN_TOKENS, cachedCount: 0 });
+    const cachedCount = SYSTEM_TOKENS + TURN_TOKENS;
+    const first = await timeToFirstToken(model, { before: cachedCount, cachedCount: 0 });
+    const history = QUESTION_TOKENS + ANSWER_TOKENS + 2 * TURN_TOKENS;
+    const second = await timeToFirstToken(model, { before: cachedCount + history, cachedCount });
     if (repeat > 0) times.push({ one, first, second });
   }
   return {
@@ -226,7 +229,7 @@ export async function benchAgent(model: LanguageModel, repeats: number): Promise
 
 async function timeToFirstToken(
   model: LanguageModel,
-  { before, cachedCount, shots }: { before: number; cachedCount: number; shots: number },
+  { before, cachedCount }: { before: number; cachedCount: number },
 ): Promise<number> {
   const { device, sampler, text } = model;
   await startSequences(model, 1);
@@ -234,12 +237,9 @@ async function timeToFirstToken(
   const image = createImage(model, SCREENSHOT);
   await device.idle();
   const startedAt = performance.now();
-  // Only the last screenshot is new; the others are in the cache.
   const features = await model.vision.encode(image);
-  const between = ANSWER_TOKENS + QUESTION_TOKENS;
-  const start = before + (shots - 1) * (SCREENSHOT.tokens + between);
-  const sequence = randomSequence(model, start + SCREENSHOT.tokens + 1, 0);
-  const images = [{ start, count: SCREENSHOT.tokens, features }];
+  const sequence = randomSequence(model, before + SCREENSHOT.tokens + QUESTION_TOKENS, 0);
+  const images = [{ start: before, count: SCREENSHOT.tokens, features }];
   await text.prefill({ ...sequence, images }, { slot: 0, cachedCount });
   const place = sequence.tokenIds.length - 1;
   text.writeDecodeRow(0, {
