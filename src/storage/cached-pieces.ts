@@ -1,5 +1,5 @@
 import { AutoglmError } from '../base/errors.ts';
-import { PIECE_BYTES } from './pieces.ts';
+import { PieceMemory } from './pieces.ts';
 import { digestPiece } from './sha256.ts';
 import type { CachedShard, ShardReader } from './shard-cache.ts';
 
@@ -20,17 +20,18 @@ const PIECES_AHEAD = 3;
  */
 export async function* readCheckedPieces(
   cached: CachedShard,
+  memory: PieceMemory = new PieceMemory(),
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const reader = await reading(() => cached.openReader());
   const ahead = new ReadAhead(reader, cached.pieceDigests);
   try {
-    for (let count = 0; count < PIECES_AHEAD; count += 1) ahead.begin(new ArrayBuffer(PIECE_BYTES));
+    for (let count = 0; count < PIECES_AHEAD; count += 1) ahead.begin(memory);
     for (const index of cached.pieceDigests.keys()) {
       const { bytes, isRight } = await ahead.take();
       if (!isRight) throw notKept(index);
       yield bytes;
-      // A short piece can come in memory of its own size.
-      ahead.begin(bytes.buffer.byteLength === PIECE_BYTES ? bytes.buffer : new ArrayBuffer(PIECE_BYTES));
+      memory.give(bytes);
+      ahead.begin(memory);
     }
   } finally {
     await ahead.whenRead;
@@ -52,10 +53,10 @@ class ReadAhead {
   }
 
   /** Starts on the next piece, if there is one. */
-  begin(memory: ArrayBuffer): void {
+  begin(memory: PieceMemory): void {
     const next = this.#digests.next();
     if (next.done) return;
-    const read = this.whenRead.then(() => reading(() => this.#reader.read(memory)));
+    const read = this.whenRead.then(() => reading(() => this.#reader.read(memory.take().buffer)));
     const checked = read.then(async (bytes) => ({
       bytes,
       isRight: (await digestPiece(bytes)) === next.value,

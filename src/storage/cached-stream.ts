@@ -1,6 +1,7 @@
 import { isAutoglmError } from '../base/errors.ts';
 import { notKept, readCheckedPieces } from './cached-pieces.ts';
 import { ProgressMeter, type OnStorageProgress } from './load-progress.ts';
+import { PieceMemory } from './pieces.ts';
 import type { CreateSha256 } from './sha256.ts';
 import type { ShardCache } from './shard-cache.ts';
 import { ShardFetcher, type KeyedShard } from './shard-fetcher.ts';
@@ -39,6 +40,7 @@ class CachedLoad {
   readonly #fetcher: ShardFetcher;
   readonly #uploadMeter: ProgressMeter;
   readonly #totalBytes: number;
+  readonly #memory = new PieceMemory();
   readonly #controller = new AbortController();
   readonly #signal: AbortSignal;
   #fetchedBytes = 0;
@@ -64,6 +66,7 @@ class CachedLoad {
       cache,
       shards,
       createSha256,
+      memory: this.#memory,
       parallelCount: PARALLEL_SHARDS,
       signal: this.#signal,
       onBytes: (change) => {
@@ -107,7 +110,7 @@ class CachedLoad {
     const splitter = new TensorSplitter((this.#shards[index] as KeyedShard).shard, onTensorBytes);
     let streamedBytes = 0;
     try {
-      for await (const piece of readCheckedPieces(cached)) {
+      for await (const piece of readCheckedPieces(cached, this.#memory)) {
         this.#signal.throwIfAborted();
         await splitter.push(piece);
         streamedBytes += piece.byteLength;

@@ -6,13 +6,70 @@ const CHUNK_BYTES = 1024 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Memory for pieces that is used again and again: what a load threw away would wait for the garbage collector. */
+export class PieceMemory {
+  readonly #free: ArrayBuffer[] = [];
+
+  take(): Bytes {
+    return new Uint8Array(this.#free.pop() ?? new ArrayBuffer(PIECE_BYTES));
+  }
+
+  /** Takes back what is no longer used; memory of another size is left to the garbage collector. */
+  give({ buffer }: Bytes): void {
+    if (buffer.byteLength === PIECE_BYTES) this.#free.push(buffer);
+  }
+}
+
 /**
  * Cuts a stream into pieces of exactly `PIECE_BYTES`, the last one shorter. A piece is only valid until the
  * next is asked for: its memory is used again. Leaving the loop cancels the stream.
  */
-export async function* toPieces(stream: ReadableStream<Bytes>): AsyncGenerator<Bytes, void, undefined> {
+export async function* toPieces(
+  stream: ReadableStream<Bytes>,
+  memory: PieceMemory = new PieceMemory(),
+): AsyncGenerator<Bytes, void, undefined> {
+  for await (const piece of takePieces(stream, memory)) {
+    yield piece;
+    memory.give(piece);
+  }
+}
+
+/**
+ * As `toPieces`, but begins at once and reads up to `count` pieces before they are asked for. Whoever leaves the
+ * loop ends the stream by the signal that it was opened with.
+ */
+export function readPiecesAhead(
+  stream: ReadableStream<Bytes>,
+  count: number,
+  memory: PieceMemory,
+): AsyncGenerator<Bytes, void, undefined> {
+  const pieces = takePieces(stream, memory);
+  const ahead: Promise<IteratorResult<Bytes, void>>[] = [];
+  const begin = (): void => {
+    const next = pieces.next();
+    // Reported when its turn comes, or not at all when the consumer left before.
+    next.catch(() => {});
+    ahead.push(next);
+  };
+  for (let index = 0; index < count; index += 1) begin();
+  return (async function* () {
+    for (;;) {
+      const { done, value } = await (ahead.shift() as Promise<IteratorResult<Bytes, void>>);
+      if (done) return;
+      yield value;
+      memory.give(value);
+      begin();
+    }
+  })();
+}
+
+/** As `toPieces`, but each piece is the consumer's until it is given back to the memory. */
+function takePieces(
+  stream: ReadableStream<Bytes>,
+  memory: PieceMemory,
+): AsyncGenerator<Bytes, void, undefined> {
   const reader = openByob(stream);
-  yield* reader === undefined ? cutChunks(stream.getReader()) : fillPieces(reader);
+  return reader === undefined ? cutChunks(stream.getReader(), memory) : fillPieces(reader, memory);
 }
 
 function openByob(stream: ReadableStream<Bytes>): ReadableStreamBYOBReader | undefined {
@@ -24,8 +81,11 @@ function openByob(stream: ReadableStream<Bytes>): ReadableStreamBYOBReader | und
 }
 
 /** For byte streams: they fill the same memory again and again instead of making new. */
-async function* fillPieces(reader: ReadableStreamBYOBReader): AsyncGenerator<Bytes, void, undefined> {
-  const piece = new Uint8Array(PIECE_BYTES);
+async function* fillPieces(
+  reader: ReadableStreamBYOBReader,
+  pieces: PieceMemory,
+): AsyncGenerator<Bytes, void, undefined> {
+  let piece = pieces.take();
   let memory = new ArrayBuffer(CHUNK_BYTES);
   let filled = 0;
   try {
@@ -39,9 +99,11 @@ async function* fillPieces(reader: ReadableStreamBYOBReader): AsyncGenerator<Byt
       filled += value.byteLength;
       if (filled < PIECE_BYTES) continue;
       yield piece;
+      piece = pieces.take();
       filled = 0;
     }
     if (filled > 0) yield piece.subarray(0, filled);
+    else pieces.give(piece);
   } finally {
     stop(reader);
   }
@@ -50,8 +112,9 @@ async function* fillPieces(reader: ReadableStreamBYOBReader): AsyncGenerator<Byt
 /** For streams that bring their own memory; whole pieces pass through without a copy. */
 async function* cutChunks(
   reader: ReadableStreamDefaultReader<Bytes>,
+  pieces: PieceMemory,
 ): AsyncGenerator<Bytes, void, undefined> {
-  const buffer = new Uint8Array(PIECE_BYTES);
+  let piece = pieces.take();
   let filled = 0;
   try {
     for (;;) {
@@ -65,15 +128,17 @@ async function* cutChunks(
           continue;
         }
         const taken = bytes.subarray(0, PIECE_BYTES - filled);
-        buffer.set(taken, filled);
+        piece.set(taken, filled);
         filled += taken.byteLength;
         bytes = bytes.subarray(taken.byteLength);
         if (filled < PIECE_BYTES) continue;
-        yield buffer;
+        yield piece;
+        piece = pieces.take();
         filled = 0;
       }
     }
-    if (filled > 0) yield buffer.subarray(0, filled);
+    if (filled > 0) yield piece.subarray(0, filled);
+    else pieces.give(piece);
   } finally {
     stop(reader);
   }

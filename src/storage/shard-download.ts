@@ -1,6 +1,6 @@
 import { isAutoglmError } from '../base/errors.ts';
 import type { ShardEntry } from './manifest.ts';
-import { PIECE_BYTES, toPieces } from './pieces.ts';
+import { PIECE_BYTES, toPieces, type PieceMemory } from './pieces.ts';
 import { digestPiece, type CreateSha256 } from './sha256.ts';
 import type { PartialShard, ShardCache } from './shard-cache.ts';
 import { ShardCheck } from './shard-check.ts';
@@ -10,6 +10,7 @@ import type { ShardSource } from './shard-source.ts';
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined;
   readonly createSha256: CreateSha256;
+  readonly memory: PieceMemory;
   /** Bytes of the shard that are there by now; can fall when they turn out to be wrong. */
   readonly onLoadedBytes: (loadedBytes: number) => void;
 }
@@ -54,18 +55,19 @@ async function fetchRest(
   source: ShardSource,
   shard: ShardEntry,
   partial: PartialShard,
-  { signal, createSha256, onLoadedBytes }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<void> {
+  const { signal, createSha256, memory, onLoadedBytes } = options;
   const { dataPath, byteLength } = shard;
   const check = await ShardCheck.create(shard, createSha256);
-  if (partial.byteLength > 0 && !(await recheckKept(partial, shard, check, signal))) {
+  if (partial.byteLength > 0 && !(await recheckKept(partial, shard, check, options))) {
     await partial.discard();
-    return fetchRest(source, shard, partial, { signal, createSha256, onLoadedBytes });
+    return fetchRest(source, shard, partial, options);
   }
   onLoadedBytes(partial.byteLength);
   if (partial.byteLength < byteLength) {
     const stream = await source.openFile(dataPath, { offset: partial.byteLength, byteLength, signal });
-    for await (const piece of toPieces(stream)) {
+    for await (const piece of toPieces(stream, memory)) {
       signal?.throwIfAborted();
       await partial.append(piece, await check.judge(piece));
       onLoadedBytes(partial.byteLength);
@@ -79,7 +81,7 @@ async function recheckKept(
   partial: PartialShard,
   shard: ShardEntry,
   check: ShardCheck,
-  signal: AbortSignal | undefined,
+  { signal, memory }: DownloadOptions,
 ): Promise<boolean> {
   const isPlausible =
     partial.byteLength === shard.byteLength ||
@@ -91,9 +93,10 @@ async function recheckKept(
   try {
     for (const expected of partial.pieceDigests) {
       signal?.throwIfAborted();
-      const piece = await reader.read(new ArrayBuffer(PIECE_BYTES));
+      const piece = await reader.read(memory.take().buffer);
       if ((await digestPiece(piece)) !== expected) return false;
       check.update(piece);
+      memory.give(piece);
     }
     return true;
   } catch {

@@ -2,6 +2,7 @@ import { AutoglmError } from '../base/errors.ts';
 import { isIntact } from './cached-pieces.ts';
 import { isQuotaError } from './key-value-store.ts';
 import type { ShardEntry } from './manifest.ts';
+import type { PieceMemory } from './pieces.ts';
 import type { CreateSha256 } from './sha256.ts';
 import type { CachedShard, ShardCache } from './shard-cache.ts';
 import { downloadShard } from './shard-download.ts';
@@ -20,6 +21,7 @@ export interface ShardFetcherOptions {
   readonly cache: ShardCache;
   readonly shards: readonly KeyedShard[];
   readonly createSha256: CreateSha256;
+  readonly memory: PieceMemory;
   /** Shards that are fetched at the same time. */
   readonly parallelCount: number;
   readonly signal: AbortSignal | undefined;
@@ -118,14 +120,14 @@ export class ShardFetcher {
   }
 
   async #download(index: number, onOwnBytes: (loadedBytes: number) => void): Promise<void> {
-    const { source, cache, signal, createSha256 } = this.#options;
+    const { source, cache, signal, createSha256, memory } = this.#options;
     const { key, shard } = this.#options.shards[index] as KeyedShard;
     const onLoadedBytes = (loadedBytes: number): void => {
       this.#report(index, loadedBytes);
       onOwnBytes(loadedBytes);
     };
     try {
-      await downloadShard(source, shard, key, cache, { signal, createSha256, onLoadedBytes });
+      await downloadShard(source, shard, key, cache, { signal, createSha256, memory, onLoadedBytes });
     } catch (error) {
       throw isQuotaError(error) ? await this.#quotaExceeded(error) : error;
     }

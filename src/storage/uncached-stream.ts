@@ -1,7 +1,7 @@
 import { isAutoglmError } from '../base/errors.ts';
 import type { ProgressMeter } from './load-progress.ts';
 import type { ShardEntry } from './manifest.ts';
-import { PIECE_BYTES, toPieces } from './pieces.ts';
+import { PieceMemory, readPiecesAhead, toPieces } from './pieces.ts';
 import type { CreateSha256 } from './sha256.ts';
 import { ShardCheck } from './shard-check.ts';
 import type { ShardSource } from './shard-source.ts';
@@ -9,7 +9,9 @@ import { TensorSplitter, type OnTensorBytes } from './tensor-splitter.ts';
 
 /** Shards that are opened before they are due, so that their connections and first bytes are there in time. */
 const SHARDS_AHEAD = 2;
-const AHEAD_BYTES = 4 * PIECE_BYTES;
+const PIECES_AHEAD = 3;
+
+type Pieces = AsyncIterable<Uint8Array<ArrayBuffer>>;
 
 /** What `streamUncached` needs. */
 export interface UncachedStreamOptions {
@@ -37,7 +39,8 @@ export async function streamUncached(
         await streamShard(await queue.take(index), source.label, shard, options);
       } catch (error) {
         if (!isAutoglmError(error, 'shard-corrupt') || !source.isRemote) throw error;
-        await streamShard(await openShard(source, shard, options.signal), source.label, shard, options);
+        const again = toPieces(await openShard(source, shard, options.signal));
+        await streamShard(again, source.label, shard, options);
       }
     }
   } finally {
@@ -46,7 +49,7 @@ export async function streamUncached(
 }
 
 async function streamShard(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  pieces: Pieces,
   label: string,
   shard: ShardEntry,
   { meter, onTensorBytes, createSha256, signal }: UncachedStreamOptions,
@@ -55,7 +58,7 @@ async function streamShard(
   const splitter = new TensorSplitter(shard, onTensorBytes);
   let deliveredBytes = 0;
   try {
-    for await (const piece of toPieces(stream)) {
+    for await (const piece of pieces) {
       signal?.throwIfAborted();
       check.update(piece);
       await splitter.push(piece);
@@ -83,7 +86,8 @@ class ReadAhead {
   readonly #shards: readonly ShardEntry[];
   readonly #controller = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #opened: Promise<ReadableStream<Uint8Array<ArrayBuffer>>>[] = [];
+  readonly #memory = new PieceMemory();
+  readonly #opened: Promise<Pieces>[] = [];
 
   constructor(source: ShardSource, shards: readonly ShardEntry[], signal: AbortSignal | undefined) {
     this.#source = source;
@@ -91,14 +95,14 @@ class ReadAhead {
     this.#signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal;
   }
 
-  take(index: number): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  take(index: number): Promise<Pieces> {
     const ahead = this.#source.isRemote ? SHARDS_AHEAD : 0;
     for (let next = this.#opened.length; next <= index + ahead; next += 1) {
       const shard = this.#shards[next];
       if (shard === undefined) break;
       this.#opened.push(this.#open(shard));
     }
-    return this.#opened[index] as Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
+    return this.#opened[index] as Promise<Pieces>;
   }
 
   /** Ends what nobody took. */
@@ -106,19 +110,14 @@ class ReadAhead {
     this.#controller.abort(new DOMException('The load ended.', 'AbortError'));
   }
 
-  #open(shard: ShardEntry): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  #open(shard: ShardEntry): Promise<Pieces> {
     const opening = openShard(this.#source, shard, this.#signal).then((stream) =>
-      this.#source.isRemote ? stream.pipeThrough(createBuffer()) : stream,
+      this.#source.isRemote
+        ? readPiecesAhead(stream, PIECES_AHEAD, this.#memory)
+        : toPieces(stream, this.#memory),
     );
     // A failure is reported when the shard's turn comes, or not at all when the load ends before.
     opening.catch(() => {});
     return opening;
   }
-}
-
-function createBuffer(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
-  return new TransformStream({}, undefined, {
-    highWaterMark: AHEAD_BYTES,
-    size: (bytes: Uint8Array<ArrayBuffer>) => bytes.byteLength,
-  });
 }
