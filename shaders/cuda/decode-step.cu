@@ -19,27 +19,30 @@ constexpr u32 STAGE_SCALES = 1024;
 constexpr u32 STAGE_BYTES = 18432;
 // Stages that are on their way at a time.
 constexpr u32 IN_FLIGHT = 2;
-// The widest row of a product, in f16: a step's activations lie in shared memory as `store_activations` says.
-constexpr u32 ACTIVATION_BYTES = 27648;
-// Attention adds up its warps' outputs in so many places, in turns.
-constexpr u32 OUTPUT_SLOTS = 4;
+// The widest row of a product, and a row of it in shared memory: f16 values, then what `Activations` says.
+constexpr u32 MOST_K = 13824;
+constexpr u32 ACTIVATION_BYTES = MOST_K * 2;
+constexpr u32 OFFSET_BYTES = MOST_K / 256 * 32;
+// Keys that attention looks at in a round, eight for each warp.
+constexpr u32 ROUND_KEYS = STEP_WARPS * 8;
+// Bytes from one head's shares of a round's keys to the next: padded, so that heads lie in different banks.
+constexpr u32 SHARE_PITCH = ROUND_KEYS * 2 + 16;
 constexpr u32 STEP_SPLITS = 32;
-// Up to so many splits are joined by every block itself; more by the last block that is done with one.
-constexpr u32 EVERYWHERE_JOINED = 8;
 constexpr u32 MOST_LAYERS = 64;
 
-// Shared memory by sequences: the ring's stages and the activations.
+// Shared memory by sequences: the ring's stages and the activations, in whose place attention has its values.
 constexpr u32 STEP_STAGES_1 = 10;
-constexpr u32 STEP_STAGES_2 = 9;
-constexpr u32 STEP_STAGES_4 = 6;
-constexpr u32 STEP_ACTIVATIONS_1 = 32768;
-constexpr u32 STEP_ACTIVATIONS_2 = 55296;
-constexpr u32 STEP_ACTIVATIONS_4 = 110592;
+constexpr u32 STEP_STAGES_2 = 8;
+constexpr u32 STEP_STAGES_4 = 5;
+constexpr u32 STEP_ACTIVATIONS_1 = 37120;
+constexpr u32 STEP_ACTIVATIONS_2 = 58752;
+constexpr u32 STEP_ACTIVATIONS_4 = 117504;
 constexpr u32 STEP_SHARED_1 = STEP_STAGES_1 * STAGE_BYTES + STEP_ACTIVATIONS_1;
 constexpr u32 STEP_SHARED_2 = STEP_STAGES_2 * STAGE_BYTES + STEP_ACTIVATIONS_2;
 constexpr u32 STEP_SHARED_4 = STEP_STAGES_4 * STAGE_BYTES + STEP_ACTIVATIONS_4;
-static_assert(STEP_ACTIVATIONS_1 >= OUTPUT_SLOTS * 16 * 128 * 4, "attention's outputs lie where the activations do");
-static_assert(STEP_ACTIVATIONS_4 >= 4 * ACTIVATION_BYTES, "activations of four sequences");
+static_assert(STEP_ACTIVATIONS_1 >= ROUND_KEYS * 128 * 2 + 16 * SHARE_PITCH, "attention's values and shares");
+static_assert(STEP_ACTIVATIONS_2 >= 2 * (ACTIVATION_BYTES + OFFSET_BYTES), "activations of two sequences");
+static_assert(STEP_ACTIVATIONS_4 >= 4 * (ACTIVATION_BYTES + OFFSET_BYTES), "activations of four sequences");
 
 // What a layer is made of, in the order of the call's table.
 struct StepLayer {
@@ -83,7 +86,7 @@ struct StepBuffers {
   // [columns, H, D]
   __half* attended;
   // [columns, H, STEP_SPLITS, D] and, per split, its largest score and its sum.
-  float* partial_output;
+  __half* partial_output;
   float2* partial_stats;
   // [columns, KV]: splits that are done.
   u32* arrivals;
@@ -197,57 +200,125 @@ __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>
   course.end_product(product.tiles);
 }
 
-// Activations in shared memory: [unit][half of a unit][word of a piece][piece][column], 8 values each as the pairs
-// (0, 4), (1, 5), (2, 6), (3, 7) that `unpack_nibbles` gives of a weight.
+// Activations in shared memory. A weight is used as it comes, without a scale or its zero point: a nibble n in the low
+// bits of an f16 is n * 2^-24, one four bits further up n * 2^-20. So what is multiplied by the latter lies here divided
+// by 16, a piece's scale is applied to its sum, and the zero point is made up for by one more product: of the scales with
+// -7 times the sum of each piece's activations.
+//
+// values: [eight values along K][column] as the pairs (0, 4), (2, 6), and (1, 5), (3, 7) over 16.
+// offsets: [unit][quarter][column]: -7 / 32 times the sums of pieces `quarter` and `quarter` + 4, and what f16 lost of
+// that.
 template <u32 COLUMNS>
-__device__ __forceinline__ u32 activation_place(u32 piece, u32 word, u32 column) {
-  return ((piece / 4 * 4 + word) * 4 + piece % 4) * COLUMNS + column;
-}
+struct Activations {
+  uint4* values;
+  __device__ __forceinline__ uint2* offsets() const { return reinterpret_cast<uint2*>(values + MOST_K / 8 * COLUMNS); }
 
-template <u32 COLUMNS>
-__device__ __forceinline__ void store_activations(uint4* x, u32 eight, u32 column, const float v[8]) {
-  x[activation_place<COLUMNS>(eight / 4, eight % 4, column)] =
-      make_uint4(pack_halves(v[0], v[4]), pack_halves(v[1], v[5]), pack_halves(v[2], v[6]), pack_halves(v[3], v[7]));
+  // Four neighbouring lanes store a piece. All that end in the same unit may do so; `finish` follows.
+  __device__ __forceinline__ void store(u32 eight, u32 column, const float v[8]) const {
+    const u32 words[4] = {pack_halves(v[0], v[4]), pack_halves(v[2], v[6]), pack_halves(v[1] * 0.0625f, v[5] * 0.0625f),
+                          pack_halves(v[3] * 0.0625f, v[7] * 0.0625f)};
+    values[eight * COLUMNS + column] = make_uint4(words[0], words[1], words[2], words[3]);
+    const float2 a = floats_of(words[0]), b = floats_of(words[1]), c = floats_of(words[2]), d = floats_of(words[3]);
+    float sum = a.x + a.y + b.x + b.y + 16 * (c.x + c.y + d.x + d.y);
+    const u32 quad = 0xfu << (threadIdx.x & 28);
+    sum += __shfl_xor_sync(quad, sum, 1);
+    sum += __shfl_xor_sync(quad, sum, 2);
+    if (eight % 4 == 0) store_offset(eight / 4, column, sum * (-7.0f / 32));
+  }
+
+  // Rows end inside a unit: the rest of it is zero.
+  __device__ __forceinline__ void finish(u32 K) const {
+    const u32 pieces = K / 32, missing = (8 - pieces % 8) % 8;
+    for (u32 i = threadIdx.x; i < missing * 4 * COLUMNS; i += STEP_THREADS) {
+      values[pieces * 4 * COLUMNS + i] = make_uint4(0, 0, 0, 0);
+      if (i < missing * COLUMNS) store_offset(pieces + i / COLUMNS, i % COLUMNS, 0);
+    }
+  }
+
+ private:
+  static __device__ __forceinline__ float2 floats_of(u32 word) {
+    return __half22float2(*reinterpret_cast<const __half2*>(&word));
+  }
+  __device__ __forceinline__ void store_offset(u32 piece, u32 column, float value) const {
+    const __half high = to_half(value), low = to_half(value - __half2float(high));
+    __half* const place =
+        reinterpret_cast<__half*>(offsets() + (piece / 8 * 4 + piece % 4) * COLUMNS + column) + piece % 8 / 4;
+    place[0] = high;
+    place[2] = low;
+  }
+};
+
+__device__ __forceinline__ void floats_of_halves(float out[8], uint4 v) {
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) {
+    const u32 word = word_of(v, i);
+    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&word));
+    out[i * 2] = pair.x, out[i * 2 + 1] = pair.y;
+  }
 }
 
 // Rows [columns, K] that are f16 already.
 template <u32 COLUMNS>
-__device__ __forceinline__ void load_activations(uint4* x, const __half* source, u32 K, u32 columns) {
-  const uint4* const values = reinterpret_cast<const uint4*>(source);
-  for (u32 i = threadIdx.x; i < K / 8; i += STEP_THREADS)
+__device__ __forceinline__ void load_activations(const Activations<COLUMNS>& x, const __half* source, u32 K, u32 columns) {
+  const uint4* const rows = reinterpret_cast<const uint4*>(source);
+  // So many rounds at once, whose loads are all on their way before the first is used.
+  constexpr u32 ROUNDS = COLUMNS > 2 ? 1 : 4 / COLUMNS;
+  for (u32 first = threadIdx.x; first < K / 8; first += STEP_THREADS * ROUNDS) {
+    uint4 v[ROUNDS][COLUMNS];
 #pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      if (column >= columns) break;
-      const uint4 v = __ldcg(values + (size_t)column * (K / 8) + i);
-      x[activation_place<COLUMNS>(i / 4, i % 4, column)] =
-          make_uint4(__byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632), __byte_perm(v.y, v.w, 0x5410),
-                     __byte_perm(v.y, v.w, 0x7632));
-    }
-}
-
-// d += a unit of two octets times its activations.
-template <u32 COLUMNS>
-__device__ __forceinline__ void multiply_unit(float d[2][4], const uint4 nibbles[2][2], const __half2 scale[2],
-                                              const uint4* x, u32 unit, u32 group, u32 quarter, u32 pieces) {
+    for (u32 round = 0; round < ROUNDS; round++)
 #pragma unroll
-  for (u32 b = 0; b < 2; b++) {
-    const __half2 scale0 = b == 0 ? __low2half2(scale[0]) : __high2half2(scale[0]);
-    const __half2 scale1 = b == 0 ? __low2half2(scale[1]) : __high2half2(scale[1]);
-    const u32 piece = unit * 8 + b * 4 + quarter;
-    const bool has_values = group < COLUMNS && piece < pieces;
+      for (u32 column = 0; column < COLUMNS; column++)
+        v[round][column] = __ldcg(rows + (size_t)min(column, columns - 1) * (K / 8) +
+                                  min(first + round * STEP_THREADS, K / 8 - 1));
 #pragma unroll
-    for (u32 word = 0; word < 4; word++) {
-      uint4 v = make_uint4(0, 0, 0, 0);
-      if (has_values) v = x[activation_place<COLUMNS>(piece, word, group)];
-      __half2 a0[4], a1[4];
-      unpack_nibbles(word_of(nibbles[0][b], word), a0);
-      unpack_nibbles(word_of(nibbles[1][b], word), a1);
-      mma(d[0], bits_of(__hmul2(a0[0], scale0)), bits_of(__hmul2(a1[0], scale1)), bits_of(__hmul2(a0[1], scale0)),
-          bits_of(__hmul2(a1[1], scale1)), v.x, v.y);
-      mma(d[1], bits_of(__hmul2(a0[2], scale0)), bits_of(__hmul2(a1[2], scale1)), bits_of(__hmul2(a0[3], scale0)),
-          bits_of(__hmul2(a1[3], scale1)), v.z, v.w);
+    for (u32 round = 0; round < ROUNDS; round++) {
+      const u32 eight = first + round * STEP_THREADS;
+      if (eight >= K / 8) break;
+#pragma unroll
+      for (u32 column = 0; column < COLUMNS; column++) {
+        float out[8];
+        floats_of_halves(out, v[round][column]);
+        x.store(eight, column, out);
+      }
     }
   }
+  x.finish(K);
+}
+
+// A unit of two octets of a warp: nibbles, each row's scales of the pieces 0, 4, 1, 5, ..., and those of pieces `quarter`
+// and `quarter` + 4.
+struct Unit {
+  uint4 nibbles[2][2], scales[2];
+  u32 pair[2];
+};
+
+// sum += a unit times its activations in 2^-24, and offset += what its zero points amount to in 32.
+template <u32 COLUMNS>
+__device__ __forceinline__ void multiply_unit(float sum[4], float offset[4], const Unit& unit,
+                                              const Activations<COLUMNS>& x, u32 index, u32 group, u32 quarter) {
+  const bool has_column = group < COLUMNS;
+  const uint4* const values = x.values + (index * 32 + quarter) * COLUMNS + group;
+#pragma unroll
+  for (u32 i = 0; i < 8; i++) {
+    uint4 v = make_uint4(0, 0, 0, 0);
+    if (has_column) v = values[i * 4 * COLUMNS];
+    const u32 w0 = word_of(unit.nibbles[0][i / 4], i % 4), w1 = word_of(unit.nibbles[1][i / 4], i % 4);
+    float d[4] = {};
+    mma_free(d, w0 & 0x000f000fu, w1 & 0x000f000fu, (w0 >> 8) & 0x000f000fu, (w1 >> 8) & 0x000f000fu, v.x, v.y);
+    mma_free(d, w0 & 0x00f000f0u, w1 & 0x00f000f0u, (w0 >> 8) & 0x00f000f0u, (w1 >> 8) & 0x00f000f0u, v.z, v.w);
+    const float scale0 = __low2float(half_twice(word_of(unit.scales[0], i % 4), i / 4));
+    const float scale1 = __low2float(half_twice(word_of(unit.scales[1], i % 4), i / 4));
+    sum[0] += scale0 * d[0];
+    sum[2] += scale1 * d[2];
+    if (COLUMNS > 1) {
+      sum[1] += scale0 * d[1];
+      sum[3] += scale1 * d[3];
+    }
+  }
+  uint2 v = make_uint2(0, 0);
+  if (has_column) v = x.offsets()[(index * 4 + quarter) * COLUMNS + group];
+  mma_free(offset, unit.pair[0], unit.pair[1], unit.pair[0], unit.pair[1], v.x, v.y);
 }
 
 // The sums of a tile, by warp, row and column.
@@ -260,52 +331,56 @@ struct TileSums {
 // `total(row, column)` adds what the warps have.
 template <u32 COLUMNS, u32 STAGES, typename Store>
 __device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
-                                               const uint4* x, TileSums<COLUMNS>& sums, Store store) {
+                                               const Activations<COLUMNS>& x, TileSums<COLUMNS>& sums, Store store) {
   const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
   const PackedRows rows(product.K);
   u32 turn = 0;
   for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x) {
-    // Two sums, so that an mma need not wait for the one before it.
-    float d[2][4] = {};
+    float sum[4] = {}, offset[4] = {};
     for (u32 first = 0; first < rows.units; first += STAGE_UNITS, course.next_stage()) {
       if ((course.count & 1) != warp / STAGE_UNITS) continue;
-      const u32 inside = warp % STAGE_UNITS, unit = first + inside;
+      const u32 inside = warp % STAGE_UNITS, index = first + inside;
       const u32 slot = ring.stage(course.slot);
-      uint4 nibbles[2][2];
-      __half2 scale[2];
+      Unit unit;
       mbarrier_wait(ring.full_at(course.slot), course.parity);
 #pragma unroll
       for (u32 half = 0; half < 2; half++) {
         const u32 weight = slot + half * STAGE_OCTET + inside * 1024;
         const u32 scales = slot + 2 * STAGE_OCTET + half * STAGE_SCALES + inside * 128;
-        if (unit < rows.full) {
-          nibbles[half][0] = load_shared_vector(weight + lane * 16);
-          nibbles[half][1] = load_shared_vector(weight + 512 + lane * 16);
-          scale[half] = load_shared_pair(scales + lane * 4);
+        if (index < rows.full) {
+          unit.nibbles[half][0] = load_shared_vector(weight + lane * 16);
+          unit.nibbles[half][1] = load_shared_vector(weight + 512 + lane * 16);
+          unit.scales[half] = load_shared_vector(scales + group * 16);
+          unit.pair[half] = load_shared_word(scales + lane * 4);
         } else {
-          __half rest[2];
+          const u32 row = group * rows.rest, there = index < rows.units ? rows.rest : 0;
+          u32 words[8], pairs[4];
 #pragma unroll
-          for (u32 b = 0; b < 2; b++) {
-            const u32 piece = b * 4 + quarter, place = group * rows.rest + piece;
-            const bool is_there = unit < rows.units && piece < rows.rest;
-            nibbles[half][b] = is_there ? load_shared_vector(weight + place * 16) : make_uint4(0, 0, 0, 0);
-            rest[b] = is_there ? load_shared_half(scales + place * 2) : __ushort_as_half(0);
+          for (u32 i = 0; i < 8; i++) words[i] = i < there ? load_shared_word(weight + (row + i) * 16 + quarter * 4) : 0;
+#pragma unroll
+          for (u32 i = 0; i < 4; i++) {
+            const __half low = i < there ? load_shared_half(scales + (row + i) * 2) : __ushort_as_half(0);
+            const __half high = i + 4 < there ? load_shared_half(scales + (row + i + 4) * 2) : __ushort_as_half(0);
+            pairs[i] = bits_of(__halves2half2(low, high));
           }
-          scale[half] = __halves2half2(rest[0], rest[1]);
+          unit.nibbles[half][0] = make_uint4(words[0], words[1], words[2], words[3]);
+          unit.nibbles[half][1] = make_uint4(words[4], words[5], words[6], words[7]);
+          unit.scales[half] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+          unit.pair[half] = word_of(unit.scales[half], quarter);
         }
       }
       // The values are in registers: the producer may fill the stage again.
       __syncwarp();
       if (lane == 0) mbarrier_arrive(ring.empty_at(course.slot));
-      if (unit < rows.units) multiply_unit<COLUMNS>(d, nibbles, scale, x, unit, group, quarter, rows.pieces);
+      if (index < rows.units) multiply_unit<COLUMNS>(sum, offset, unit, x, index, group, quarter);
     }
     float* const mine = sums.values[turn & 1][warp];
 #pragma unroll
     for (u32 i = 0; i < 2; i++) {
       const u32 column = quarter * 2 + i;
       if (column >= COLUMNS) break;
-      mine[group * COLUMNS + column] = d[0][i] + d[1][i];
-      mine[(group + 8) * COLUMNS + column] = d[0][i + 2] + d[1][i + 2];
+      mine[group * COLUMNS + column] = sum[i] * 16777216.0f + offset[i] * 32;
+      mine[(group + 8) * COLUMNS + column] = sum[i + 2] * 16777216.0f + offset[i + 2] * 32;
     }
     // One barrier a tile: nobody comes back to these sums before everybody has passed the next tile's.
     step_sync();
@@ -367,7 +442,8 @@ __device__ __forceinline__ void put_eight(float out[8], float4 low, float4 high)
 // new residual stream. Without `post`, x = rms(hidden) * pre.
 template <u32 COLUMNS>
 __device__ __forceinline__ void norm_activations(const StepShape& shape, const StepBuffers& buffers, u32 turn,
-                                                 const float4* post, const float4* pre, uint4* x,
+                                                 const float4* post, const float4* pre,
+                                                 const Activations<COLUMNS>& x,
                                                  float (*parts)[STEP_WARPS][COLUMNS], u32& sense) {
   const u32 vectors = shape.C / 4, i = threadIdx.x;
   const float4* const hidden = turn % 2 == 0 ? buffers.hidden : buffers.next_hidden;
@@ -378,8 +454,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const S
     put_eight(pre_weight, pre[i * 2], pre[i * 2 + 1]);
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
-      if (column >= shape.columns) break;
-      const float4* const source = hidden + (size_t)column * vectors + i * 2;
+      const float4* const source = hidden + (size_t)min(column, shape.columns - 1) * vectors + i * 2;
       put_eight(stream[column], __ldcg(source), __ldcg(source + 1));
     }
   }
@@ -389,10 +464,13 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const S
     meet_blocks(buffers.barrier, sense);
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
+      const float4* const source =
+          reinterpret_cast<const float4*>(buffers.projected) + (size_t)min(column, shape.columns - 1) * vectors + i * 2;
+      if (is_mine) put_eight(values[column], __ldcg(source), __ldcg(source + 1));
+    }
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) {
       sums[column] = 0;
-      if (!is_mine || column >= shape.columns) continue;
-      const float4* const source = reinterpret_cast<const float4*>(buffers.projected) + (size_t)column * vectors + i * 2;
-      put_eight(values[column], __ldcg(source), __ldcg(source + 1));
 #pragma unroll
       for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
     }
@@ -424,24 +502,18 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const S
       float out[8];
 #pragma unroll
       for (u32 j = 0; j < 8; j++) out[j] = stream[column][j] * scale * pre_weight[j];
-      store_activations<COLUMNS>(x, i, column, out);
+      x.store(i, column, out);
     }
   }
+  x.finish(shape.C);
   step_sync();
 }
 
-// Into how many parts a head's dimensions are shared between warps that look at the same keys: long heads would take
-// more registers than there are, and with all of its shared memory in use a multiprocessor has no cache to spill to.
-template <int D>
-constexpr u32 output_parts = D / 64 > 1 ? D / 64 : 1;
-
 // Keys of a split, and how many splits there are, of a sequence.
-template <int D>
 struct StepSplits {
-  static constexpr u32 UNIT = STEP_WARPS / output_parts<D> * 16;
   u32 share, used;
   __device__ __forceinline__ StepSplits(u32 key_count, u32 most) {
-    share = ((key_count + most - 1) / most + UNIT - 1) / UNIT * UNIT;
+    share = ((key_count + most - 1) / most + ROUND_KEYS - 1) / ROUND_KEYS * ROUND_KEYS;
     used = (key_count + share - 1) / share;
   }
 };
@@ -451,183 +523,157 @@ __device__ __forceinline__ u32 most_splits(const StepShape& shape) {
   return max(min(STEP_SPLITS, gridDim.x / (shape.KV * shape.columns)), 1u);
 }
 
-// Volatile, so that nothing is kept in registers for a later round.
-__device__ __forceinline__ uint4 load_l2(const uint4* source) {
-  uint4 v;
-  asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(source) : "memory");
-  return v;
-}
-
-// Eight dimensions of a head's output from its splits.
+// Eight dimensions of a head's output from its splits, eight of them at a time.
 template <int D>
 __device__ __forceinline__ void join_eight(const StepBuffers& buffers, u32 head, u32 d, u32 used, float out[8]) {
+  constexpr u32 AT_ONCE = 8;
   const float2* const stats = buffers.partial_stats + (size_t)head * STEP_SPLITS;
-  const float* const source = buffers.partial_output + (size_t)head * STEP_SPLITS * D + d;
+  const __half* const source = buffers.partial_output + (size_t)head * STEP_SPLITS * D + d;
   float best = -3e38f, total = 0;
-  for (u32 split = 0; split < used; split++) best = fmaxf(best, __ldcg(stats + split).x);
 #pragma unroll
   for (u32 j = 0; j < 8; j++) out[j] = 0;
-#pragma unroll 4
-  for (u32 split = 0; split < used; split++) {
-    const float2 mine = __ldcg(stats + split);
-    const float4* const place = reinterpret_cast<const float4*>(source + (size_t)split * D);
-    float values[8];
-    put_eight(values, __ldcg(place), __ldcg(place + 1));
-    const float factor = exp2f(mine.x - best);
-    total += mine.y * factor;
+  for (u32 first = 0; first < used; first += AT_ONCE) {
+    float2 mine[AT_ONCE];
+    uint4 values[AT_ONCE];
 #pragma unroll
-    for (u32 j = 0; j < 8; j++) out[j] += values[j] * factor;
+    for (u32 i = 0; i < AT_ONCE; i++) {
+      const u32 split = min(first + i, used - 1);
+      mine[i] = __ldcg(stats + split);
+      values[i] = __ldcg(reinterpret_cast<const uint4*>(source + (size_t)split * D));
+    }
+    float largest = best;
+#pragma unroll
+    for (u32 i = 0; i < AT_ONCE; i++) largest = fmaxf(largest, mine[i].x);
+    const float decay = exp2f(best - largest);
+    best = largest;
+    total *= decay;
+#pragma unroll
+    for (u32 j = 0; j < 8; j++) out[j] *= decay;
+#pragma unroll
+    for (u32 i = 0; i < AT_ONCE; i++) {
+      const float share = first + i < used ? mine[i].y * exp2f(mine[i].x - best) : 0;
+      float v[8];
+      floats_of_halves(v, values[i]);
+      total += share;
+#pragma unroll
+      for (u32 j = 0; j < 8; j++) out[j] += v[j] * share;
+    }
   }
+  const float inverse = 1 / total;
 #pragma unroll
-  for (u32 j = 0; j < 8; j++) out[j] /= total;
+  for (u32 j = 0; j < 8; j++) out[j] *= inverse;
 }
 
-// One split of a sequence's keys for one KV head and its query heads, as `attend_split` in decode.cu does it, with the
-// sums of the warps in turns, since shared memory has no room for all of them.
+// One split of a sequence's keys for one KV head and up to 16 query heads, which are the rows of an mma. A warp scores
+// eight keys of a round; then the first warps take eight dimensions each of the round's values, in shared memory.
 template <int D>
 __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBuffers& buffers, const StepLayer& layer,
-                                            u32 column, u32 kv, u32 split, u32 most, float* slots,
+                                            u32 column, u32 kv, u32 split, u32 most, u32 values,
                                             float (*shared_best)[16], float (*shared_total)[16], u32& shared_flag) {
-  constexpr u32 PARTS = output_parts<D>, KEY_WARPS = STEP_WARPS / PARTS, TILES = D / 8 / PARTS, WORDS = TILES / 2;
+  constexpr u32 CHUNKS = D / 8;
   const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
-  const u32 part = warp / KEY_WARPS, key_warp = warp % KEY_WARPS;
   const u32 heads = shape.H / shape.KV, first_head = column * shape.H + kv * heads;
   const Row* const row = buffers.rows + column;
   const u32 key_count = row->cache_index + 1;
-  const StepSplits<D> splits(key_count, most);
+  const StepSplits splits(key_count, most);
   const u32 begin = split * splits.share, end = min(begin + splits.share, key_count);
   if (begin >= key_count) return;
   const size_t cache = ((size_t)row->slot * shape.KV + kv) * shape.context * D;
+  const u32 shares = values + ROUND_KEYS * D * 2;
 
-  float best[2] = {-3e38f, -3e38f}, total[2] = {};
-  float output[TILES][4] = {};
-  for (u32 first = begin + key_warp * 16; first < end; first += KEY_WARPS * 16) {
-    // The values are on their way while the keys are multiplied.
-    u32 cells[4][WORDS];
+  uint4 query[2][D / 32];
 #pragma unroll
-    for (u32 i = 0; i < 4; i++) {
-      const u32 key = min(first + (i / 2) * 8 + quarter * 2 + i % 2, end - 1);
-      const __half* const source = layer.values + cache + (size_t)key * D + group * (D / 8) + part * TILES;
-      if constexpr (WORDS == 4) {
-        const uint4 v = load_l2(reinterpret_cast<const uint4*>(source));
-        cells[i][0] = v.x, cells[i][1] = v.y, cells[i][2] = v.z, cells[i][3] = v.w;
-      } else {
-        const uint2 v = __ldcg(reinterpret_cast<const uint2*>(source));
-        cells[i][0] = v.x, cells[i][1] = v.y;
-      }
-    }
-    float scores[2][4] = {};
-    // Queries are read again each time: registers are for the output.
+  for (u32 half = 0; half < 2; half++)
 #pragma unroll
     for (u32 i = 0; i < D / 32; i++) {
-      const u32 place = quarter * (D / 4) + i * 8;
-      uint4 query[2], key[2];
-#pragma unroll
-      for (u32 tile = 0; tile < 2; tile++) {
-        const u32 head = group + tile * 8, index = min(first + tile * 8 + group, end - 1);
-        query[tile] = make_uint4(0, 0, 0, 0);
-        if (head < heads)
-          query[tile] = load_l2(reinterpret_cast<const uint4*>(buffers.q + (size_t)(first_head + head) * D + place));
-        key[tile] = load_l2(reinterpret_cast<const uint4*>(layer.keys + cache + (size_t)index * D + place));
-      }
-#pragma unroll
-      for (u32 tile = 0; tile < 2; tile++) {
-        mma(scores[tile], query[0].x, query[1].x, query[0].y, query[1].y, key[tile].x, key[tile].y);
-        mma(scores[tile], query[0].z, query[1].z, query[0].w, query[1].w, key[tile].z, key[tile].w);
-      }
+      const u32 head = min(group + half * 8, heads - 1);
+      query[half][i] = __ldcg(reinterpret_cast<const uint4*>(buffers.q + (size_t)(first_head + head) * D) + i * 4 + quarter);
     }
-    u32 shares[2][2];
+  float best[2] = {-3e38f, -3e38f}, total[2] = {}, output[2][4] = {};
+  for (u32 first = begin; first < end; first += ROUND_KEYS) {
+    uint4 key[D / 32];
+    const u32 my_key = min(first + warp * 8 + group, end - 1);
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      float largest = best[half];
+    for (u32 i = 0; i < D / 32; i++)
+      key[i] = __ldcg(reinterpret_cast<const uint4*>(layer.keys + cache + (size_t)my_key * D) + i * 4 + quarter);
+    // The values are on their way while the keys are multiplied. A key's chunks are in turned order, to use all banks.
+    for (u32 i = threadIdx.x; i < ROUND_KEYS * CHUNKS; i += STEP_THREADS) {
+      const u32 index = i / CHUNKS, chunk = i % CHUNKS;
+      copy_async(values + index * D * 2 + (chunk ^ (index % 8 % CHUNKS)) * 16,
+                 layer.values + cache + (size_t)min(first + index, end - 1) * D + chunk * 8, first + index < end);
+    }
+    commit_copies();
+    float scores[4] = {};
 #pragma unroll
-      for (u32 tile = 0; tile < 2; tile++)
+    for (u32 i = 0; i < D / 32; i++) {
+      mma(scores, query[0][i].x, query[1][i].x, query[0][i].y, query[1][i].y, key[i].x, key[i].y);
+      mma(scores, query[0][i].z, query[1][i].z, query[0][i].w, query[1][i].w, key[i].z, key[i].w);
+    }
 #pragma unroll
-        for (u32 i = 0; i < 2; i++) {
-          float& score = scores[tile][half * 2 + i];
-          if (first + tile * 8 + quarter * 2 + i >= end) score = -3e38f;
-          largest = fmaxf(largest, score);
-        }
+    for (u32 half = 0; half < 2; half++) {
+#pragma unroll
+      for (u32 i = 0; i < 2; i++)
+        if (first + warp * 8 + quarter * 2 + i >= end) scores[half * 2 + i] = -3e38f;
+      float largest = fmaxf(scores[half * 2], scores[half * 2 + 1]);
       largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 1));
       largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
+      if (quarter == 0) shared_best[warp][group + half * 8] = largest;
+    }
+    wait_for_copies<0>();
+    step_sync();
+#pragma unroll
+    for (u32 half = 0; half < 2; half++) {
+      float largest = best[half];
+#pragma unroll
+      for (u32 i = 0; i < STEP_WARPS; i++) largest = fmaxf(largest, shared_best[i][group + half * 8]);
       const float decay = exp2f(best[half] - largest);
       best[half] = largest;
-      float sum = 0;
+      const float low = exp2f(scores[half * 2] - largest), high = exp2f(scores[half * 2 + 1] - largest);
+      store_shared_word(shares + (group + half * 8) * SHARE_PITCH + (warp * 8 + quarter * 2) * 2, pack_halves(low, high));
+      total[half] = total[half] * decay + low + high;
+      float sum = total[half];
+      sum += __shfl_xor_sync(~0u, sum, 1);
+      sum += __shfl_xor_sync(~0u, sum, 2);
+      if (quarter == 0) shared_total[warp][group + half * 8] = sum;
 #pragma unroll
-      for (u32 tile = 0; tile < 2; tile++) {
-        const float low = exp2f(scores[tile][half * 2] - largest), high = exp2f(scores[tile][half * 2 + 1] - largest);
-        sum += low + high;
-        shares[tile][half] = pack_halves(low, high);
+      for (u32 i = 0; i < 2; i++) {
+        output[i][half * 2] *= decay;
+        output[i][half * 2 + 1] *= decay;
       }
-      total[half] = total[half] * decay + sum;
-#pragma unroll
-      for (u32 tile = 0; tile < TILES; tile++) {
-        output[tile][half * 2] *= decay;
-        output[tile][half * 2 + 1] *= decay;
-      }
-    }
-    // Tile j holds dimension group * (D / 8) + part * TILES + j.
-#pragma unroll
-    for (u32 tile = 0; tile < TILES; tile++) {
-      const u32 selector = tile % 2 == 0 ? 0x5410 : 0x7632;
-      mma(output[tile], shares[0][0], shares[0][1], shares[1][0], shares[1][1],
-          __byte_perm(cells[0][tile / 2], cells[1][tile / 2], selector),
-          __byte_perm(cells[2][tile / 2], cells[3][tile / 2], selector));
-    }
-  }
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    total[half] += __shfl_xor_sync(~0u, total[half], 1);
-    total[half] += __shfl_xor_sync(~0u, total[half], 2);
-    if (part == 0 && quarter == 0) {
-      shared_best[key_warp][group + half * 8] = best[half];
-      shared_total[key_warp][group + half * 8] = total[half];
-    }
-  }
-  step_sync();
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    float largest = -3e38f;
-#pragma unroll
-    for (u32 i = 0; i < KEY_WARPS; i++) largest = fmaxf(largest, shared_best[i][group + half * 8]);
-    const float factor = exp2f(best[half] - largest);
-#pragma unroll
-    for (u32 tile = 0; tile < TILES; tile++) {
-      output[tile][half * 2] *= factor;
-      output[tile][half * 2 + 1] *= factor;
-    }
-  }
-  for (u32 turn = 0; turn < KEY_WARPS / OUTPUT_SLOTS; turn++) {
-    if (key_warp / OUTPUT_SLOTS == turn) {
-      float* const slot = slots + (key_warp % OUTPUT_SLOTS) * 16 * D;
-#pragma unroll
-      for (u32 tile = 0; tile < TILES; tile++)
-#pragma unroll
-        for (u32 i = 0; i < 4; i++) {
-          // The output's columns are the n of B: lane `quarter` has n = quarter * 2 + i % 2, the part of lane group n.
-          // Slots lie by tile and part; heads have their tiles in different orders, to use all banks.
-          float& place = slot[(group + i / 2 * 8) * D + ((part * TILES + tile) ^ group % (D / 8)) * 8 + quarter * 2 + i % 2];
-          place = turn == 0 ? output[tile][i] : place + output[tile][i];
-        }
     }
     step_sync();
-  }
-  for (u32 index = threadIdx.x; index < heads * D; index += STEP_THREADS) {
-    const u32 head = index / D, d = index % D;
-    const float* const source = slots + head * D + (d % (D / 8) ^ head % 8 % (D / 8)) * 8 + d / (D / 8);
-    float sum = 0;
+    if (warp < CHUNKS) {
 #pragma unroll
-    for (u32 i = 0; i < OUTPUT_SLOTS; i++) sum += source[i * 16 * D];
-    const size_t place = (size_t)(first_head + head) * STEP_SPLITS + split;
-    buffers.partial_output[place * D + d] = sum;
-    if (d == 0) {
-      float largest = -3e38f, whole = 0;
-      for (u32 i = 0; i < KEY_WARPS; i++) largest = fmaxf(largest, shared_best[i][head]);
-      for (u32 i = 0; i < KEY_WARPS; i++) whole += shared_total[i][head] * exp2f(shared_best[i][head] - largest);
-      buffers.partial_stats[place] = make_float2(largest, whole);
+      for (u32 i = 0; i < ROUND_KEYS / 32; i++) {
+        const u32 index = i * 32 + lane;
+        u32 v[4];
+        load_matrices_transposed(v, values + index * D * 2 + (warp ^ (index % 8 % CHUNKS)) * 16);
+        const u32 place = shares + group * SHARE_PITCH + (i * 32 + quarter * 2) * 2;
+#pragma unroll
+        for (u32 j = 0; j < 2; j++)
+          mma(output[j], load_shared_word(place + j * 32), load_shared_word(place + j * 32 + 8 * SHARE_PITCH),
+              load_shared_word(place + j * 32 + 16), load_shared_word(place + j * 32 + 16 + 8 * SHARE_PITCH), v[j * 2],
+              v[j * 2 + 1]);
+      }
+    }
+    if (first + ROUND_KEYS < end) step_sync();
+  }
+  if (warp < CHUNKS) {
+#pragma unroll
+    for (u32 half = 0; half < 2; half++) {
+      const u32 head = group + half * 8;
+      if (head >= heads) break;
+      float whole = 0;
+#pragma unroll
+      for (u32 i = 0; i < STEP_WARPS; i++) whole += shared_total[i][head];
+      const size_t place = (size_t)(first_head + head) * STEP_SPLITS + split;
+      const float inverse = 1 / whole;
+      reinterpret_cast<u32*>(buffers.partial_output + place * D)[warp * 4 + quarter] =
+          pack_halves((output[0][half * 2] + output[1][half * 2]) * inverse,
+                      (output[0][half * 2 + 1] + output[1][half * 2 + 1]) * inverse);
+      if (warp == 0 && quarter == 0) buffers.partial_stats[place] = make_float2(best[half], whole);
     }
   }
-  if (splits.used <= EVERYWHERE_JOINED) return;
   // Whoever is last joins the splits of these heads.
   __threadfence();
   step_sync();
@@ -649,27 +695,6 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
   }
 }
 
-// The attention's output as activations.
-template <int D, u32 COLUMNS>
-__device__ __forceinline__ void load_attended(const StepShape& shape, const StepBuffers& buffers, u32 most, uint4* x) {
-  const u32 eights = shape.H * D / 8;
-  for (u32 column = 0; column < shape.columns; column++) {
-    const u32 used = StepSplits<D>(buffers.rows[column].cache_index + 1, most).used;
-    for (u32 i = threadIdx.x; i < eights; i += STEP_THREADS) {
-      if (used <= EVERYWHERE_JOINED) {
-        float out[8];
-        join_eight<D>(buffers, column * shape.H + i / (D / 8), i % (D / 8) * 8, used, out);
-        store_activations<COLUMNS>(x, i, column, out);
-        continue;
-      }
-      const uint4 v = __ldcg(reinterpret_cast<const uint4*>(buffers.attended) + (size_t)column * eights + i);
-      x[activation_place<COLUMNS>(i / 4, i % 4, column)] =
-          make_uint4(__byte_perm(v.x, v.z, 0x5410), __byte_perm(v.x, v.z, 0x7632), __byte_perm(v.y, v.w, 0x5410),
-                     __byte_perm(v.y, v.w, 0x7632));
-    }
-  }
-}
-
 // Brings the block's keys and values of a layer closer while the layer's first product runs.
 template <int D>
 __device__ __forceinline__ void prefetch_cache(const StepShape& shape, const StepBuffers& buffers, const StepLayer& layer,
@@ -678,8 +703,8 @@ __device__ __forceinline__ void prefetch_cache(const StepShape& shape, const Ste
   if (column >= shape.columns) return;
   const Row* const row = buffers.rows + column;
   const u32 key_count = row->cache_index + 1;
-  const StepSplits<D> splits(key_count, most);
-  const u32 begin = blockIdx.x % most * splits.share, end = min(begin + min(splits.share, StepSplits<D>::UNIT), key_count);
+  const StepSplits splits(key_count, most);
+  const u32 begin = blockIdx.x % most * splits.share, end = min(begin + min(splits.share, ROUND_KEYS), key_count);
   const size_t cache = ((size_t)row->slot * shape.KV + kv) * shape.context * D;
   for (u32 i = begin * D + threadIdx.x * 64; i < end * D; i += STEP_THREADS * 64) {
     prefetch(layer.keys + cache + i);
@@ -698,7 +723,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   __shared__ float shared_best[STEP_WARPS][16], shared_total[STEP_WARPS][16];
   __shared__ u32 shared_flag;
   const Ring<STAGES> ring = {shared_address(shared_memory), shared_address(barriers[0]), shared_address(barriers[1])};
-  uint4* const x = shared_memory + STAGES * STAGE_BYTES / 16;
+  const Activations<COLUMNS> x = {shared_memory + STAGES * STAGE_BYTES / 16};
   const u32 width = shape.H * D, qkv_rows = (shape.H + 2 * shape.KV) * D;
   if (threadIdx.x == 0) {
     for (u32 i = 0; i < STAGES; i++) {
@@ -748,11 +773,11 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     meet_blocks(buffers.barrier, sense);
     for (u32 item = blockIdx.x; item < shape.columns * shape.KV * most; item += gridDim.x) {
       attend_part<D>(shape, buffers, layer, item / most / shape.KV, item / most % shape.KV, item % most, most,
-                     reinterpret_cast<float*>(x), shared_best, shared_total, shared_flag);
+                     shared_address(x.values), shared_best, shared_total, shared_flag);
       step_sync();
     }
     meet_blocks(buffers.barrier, sense);
-    load_attended<D, COLUMNS>(shape, buffers, most, x);
+    load_activations<COLUMNS>(x, buffers.attended, width, shape.columns);
     step_sync();
     multiply_tiles<COLUMNS>(ring, course, plain_product(layer.o, layer.o_scale, width, shape.C), x, sums,
                             store_rows(buffers.projected, shape.C));
@@ -792,7 +817,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   KERNEL_TOGETHER(decode_step__D_##SIZE##__WIDTH_##WIDTH, STEP_BLOCK, STEP_SHARED_##WIDTH)                           \
   (const LayerTable layers, const float4* final_norm, const uint4* head, const __half* head_scale,                   \
    const float2* rope, const Row* rows, float4* hidden, float4* next_hidden, __half* q, float* projected,            \
-   __half* activated, __half* attended, float* partial_output, float2* partial_stats, u32* arrivals, u32* barrier,   \
+   __half* activated, __half* attended, __half* partial_output, float2* partial_stats, u32* arrivals, u32* barrier,   \
    float* logits, u32 L, u32 COLUMNS, u32 C, u32 F, u32 V, u32 H, u32 KV, u32 CONTEXT, u32 ROTARY_PAIRS,             \
    u32 TIME_PAIRS, u32 ROW_PAIRS, float EPSILON, float Q_SCALE) {                                                    \
     RUN_DECODE_STEP(SIZE, WIDTH);                                                                                    \

@@ -11,16 +11,16 @@ constexpr u32 MATVEC_SHARED = 55296;
 constexpr u32 PACK_SHARED = 65536;
 
 // 4-bit weights as the products read them. Eight rows, an octet, keep their place in memory; inside it, a unit of 8
-// pieces of 32 values along K lies together: [piece / 4][row][piece % 4] for the nibbles of a piece (16 bytes),
-// [row][piece % 4][piece / 4] for its scale. What is left of K after whole units follows as [row][piece].
+// pieces of 32 values along K lies together, by word of 8 values: [piece / 4][row][word][piece % 4] for the nibbles,
+// [row][piece % 4][piece / 4] for the scales. What is left of K after whole units follows as [row][piece].
 struct PackedRows {
   u32 pieces, full, rest, units;
   __device__ __forceinline__ PackedRows(u32 K)
       : pieces(K / 32), full(K / 32 / 8), rest(K / 32 % 8), units((K / 32 + 7) / 8) {}
-  __device__ __forceinline__ u32 weight_place(u32 row, u32 piece) const {
+  __device__ __forceinline__ u32 word_place(u32 row, u32 piece, u32 word) const {
     const u32 unit = piece / 8, inside = piece % 8;
-    if (unit >= full) return full * 64 + row * rest + inside;
-    return unit * 64 + inside / 4 * 32 + row * 4 + inside % 4;
+    if (unit >= full) return (full * 64 + row * rest + inside) * 4 + word;
+    return (unit * 64 + inside / 4 * 32 + row * 4 + word) * 4 + inside % 4;
   }
   __device__ __forceinline__ u32 scale_place(u32 row, u32 piece) const {
     const u32 unit = piece / 8, inside = piece % 8;
@@ -42,7 +42,9 @@ KERNEL(pack_q4, 256, PACK_SHARED)(uint4* weight, __half* weight_scale, u32 K) {
   __syncthreads();
   for (u32 i = threadIdx.x; i < count; i += 256) {
     const u32 row = i / rows.pieces, piece = i % rows.pieces;
-    mine[rows.weight_place(row, piece)] = pack_memory[i];
+    const u32 words[4] = {pack_memory[i].x, pack_memory[i].y, pack_memory[i].z, pack_memory[i].w};
+#pragma unroll
+    for (u32 word = 0; word < 4; word++) reinterpret_cast<u32*>(mine)[rows.word_place(row, piece, word)] = words[word];
     my_scales[rows.scale_place(row, piece)] = shared_scales[i];
   }
 }
@@ -55,15 +57,21 @@ KERNEL(dequantize_q4__packed, 256, 0)(const uint4* weight, const __half* weight_
   if (i >= PIECES) return;
   const u32 n = i / rows.pieces, piece = i % rows.pieces;
   const size_t octet = (size_t)(n / 8) * 8 * rows.pieces;
-  const uint4 nibbles = weight[octet + rows.weight_place(n % 8, piece)];
+  const u32* const words = reinterpret_cast<const u32*>(weight + octet);
   const __half2 scale = __half2half2(weight_scale[octet + rows.scale_place(n % 8, piece)]);
-  const u32 words[4] = {nibbles.x, nibbles.y, nibbles.z, nibbles.w};
 #pragma unroll
-  for (int word = 0; word < 4; word++) y[(size_t)i * 4 + word] = unpack_word(words[word], scale);
+  for (u32 word = 0; word < 4; word++)
+    y[(size_t)i * 4 + word] = unpack_word(words[rows.word_place(n % 8, piece, word)], scale);
 }
 
 __device__ __forceinline__ u32 word_of(uint4 vector, int index) {
   return index == 0 ? vector.x : index == 1 ? vector.y : index == 2 ? vector.z : vector.w;
+}
+
+// The lower or upper half of a word, twice.
+__device__ __forceinline__ __half2 half_twice(u32 word, u32 upper) {
+  const u32 bits = __byte_perm(word, word, upper ? 0x3232 : 0x1010);
+  return *reinterpret_cast<const __half2*>(&bits);
 }
 
 // Sums of 16 rows (two octets) of a packed weight times up to 8 columns of x, tile after tile. The warps share K, unit
@@ -97,12 +105,18 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
         } else {
 #pragma unroll
           for (u32 b = 0; b < 2; b++) {
-            const u32 inside = b * 4 + quarter;
-            const bool is_valid = inside < rows.rest;
-            const size_t place = is_valid ? first + group * rows.rest + inside : 0;
-            copy_async(slot + half * 1024 + b * 512 + lane * 16, weight + place, is_valid);
+            const size_t row = first + group * rows.rest;
+            const bool has_scale = b * 4 + quarter < rows.rest;
             store_shared_half(slot + 2048 + half * 128 + lane * 4 + b * 2,
-                              is_valid ? scales[place] : __ushort_as_half(0));
+                              has_scale ? scales[row + b * 4 + quarter] : __ushort_as_half(0));
+#pragma unroll
+            for (u32 i = 0; i < 4; i++) {
+              const u32 inside = b * 4 + i, target = slot + half * 1024 + b * 512 + lane * 16 + i * 4;
+              if (inside < rows.rest)
+                copy_word_async(target, reinterpret_cast<const u32*>(weight + row + inside) + quarter);
+              else
+                store_shared_word(target, 0);
+            }
           }
         }
       }
@@ -125,30 +139,32 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
       uint4 values[2][4];
 #pragma unroll
       for (u32 b = 0; b < 2; b++) {
-        const u32 piece = unit * 8 + b * 4 + quarter;
-        const bool has_column = group < columns && piece < rows.pieces;
-        const uint4* source = reinterpret_cast<const uint4*>(column) + piece * 4;
 #pragma unroll
-        for (int word = 0; word < 4; word++) values[b][word] = has_column ? source[word] : make_uint4(0, 0, 0, 0);
+        for (u32 i = 0; i < 4; i++) {
+          const u32 piece = unit * 8 + b * 4 + i;
+          const uint4* const source = reinterpret_cast<const uint4*>(column) + piece * 4 + quarter;
+          values[b][i] = group < columns && piece < rows.pieces ? *source : make_uint4(0, 0, 0, 0);
+        }
       }
       wait_for_copies<MATVEC_DEPTH - 1>();
       const u32 slot = base + stage * UNIT_BYTES;
       uint4 nibbles[2][2];
-      __half2 scale[2];
+      u32 scale[2];
 #pragma unroll
       for (u32 half = 0; half < 2; half++) {
         nibbles[half][0] = load_shared_vector(slot + half * 1024 + lane * 16);
         nibbles[half][1] = load_shared_vector(slot + half * 1024 + 512 + lane * 16);
-        scale[half] = load_shared_pair(slot + 2048 + half * 128 + lane * 4);
+        scale[half] = load_shared_word(slot + 2048 + half * 128 + lane * 4);
       }
       push();
       stage = stage + 1 == MATVEC_DEPTH ? 0 : stage + 1;
 #pragma unroll
-      for (int b = 0; b < 2; b++) {
-        const __half2 scale0 = b == 0 ? __low2half2(scale[0]) : __high2half2(scale[0]);
-        const __half2 scale1 = b == 0 ? __low2half2(scale[1]) : __high2half2(scale[1]);
+      for (int word = 0; word < 4; word++) {
+        const u32 scales0 = __shfl_sync(~0u, scale[0], group * 4 + word);
+        const u32 scales1 = __shfl_sync(~0u, scale[1], group * 4 + word);
 #pragma unroll
-        for (int word = 0; word < 4; word++) {
+        for (int b = 0; b < 2; b++) {
+          const __half2 scale0 = half_twice(scales0, b), scale1 = half_twice(scales1, b);
           const uint4 v = values[b][word];
           __half2 a0[4], a1[4];
           unpack_nibbles(word_of(nibbles[0][b], word), a0);

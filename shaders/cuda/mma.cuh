@@ -19,6 +19,15 @@ __device__ __forceinline__ void mma(float d[4], u32 a0, u32 a1, u32 a2, u32 a3, 
 #endif
 }
 
+// The same where the compiler may move it, from sm_80 on.
+__device__ __forceinline__ void mma_free(float d[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+
 __device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
 
 // Four 8x8 matrices of f16; lane i gives the address of row i % 8 of matrix i / 8.
@@ -62,6 +71,10 @@ __device__ __forceinline__ void store_shared_half(u32 target, __half value) {
   asm volatile("st.shared.u16 [%0], %1;" ::"r"(target), "h"(__half_as_ushort(value)) : "memory");
 }
 
+__device__ __forceinline__ void store_shared_word(u32 target, u32 value) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(target), "r"(value) : "memory");
+}
+
 __device__ __forceinline__ uint4 load_shared_vector(u32 source) {
   uint4 value;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
@@ -75,6 +88,12 @@ __device__ __forceinline__ __half2 load_shared_pair(u32 source) {
   u32 bits;
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(bits) : "r"(source) : "memory");
   return *reinterpret_cast<__half2*>(&bits);
+}
+
+__device__ __forceinline__ u32 load_shared_word(u32 source) {
+  u32 word;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(word) : "r"(source) : "memory");
+  return word;
 }
 
 __device__ __forceinline__ __half load_shared_half(u32 source) {

@@ -60,7 +60,7 @@ export interface DecodeStepOptions extends Pick<
   readonly projected: BufferRef;
   /** [columns, F] f16 */
   readonly activated: BufferRef;
-  /** [columns, H, STEP_SPLITS, D] f32 */
+  /** [columns, H, STEP_SPLITS, D] f16 */
   readonly partialOutput: BufferRef;
   /** [columns, H, STEP_SPLITS, 2] f32 */
   readonly partialStats: BufferRef;
