@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeInt8, encodeInt8, roundToInt8Digits } from './int8-activations.reference.ts';
 import { randomFloats } from './parity.test-support.ts';
 
-/** A group whose scale is 1, with the given values first. */
+/** A group whose high digits count ones, with the given values first. */
 function groupOf(...values: number[]): Float32Array {
   const group = new Float32Array(32);
   group.set(values);
@@ -17,7 +17,7 @@ describe('encodeInt8', () => {
     // 127 is value 31: the last of the odd ones.
     expect([...codes.subarray(4, 8)]).toEqual([0x08060402, 0x0000000a, 0, 0x7f000000]);
     expect([...codes.subarray(8)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
-    expect(totals[0]).toBeCloseTo(1 / 254, 9);
+    expect(totals[0]).toBe(1 / 256);
     expect(totals[1]).toBe(7 * (55 + 127));
   });
 
@@ -35,7 +35,7 @@ describe('encodeInt8', () => {
   });
 
   it('keeps the rest of the high digit, of either sign, in the low one', () => {
-    const { codes } = encodeInt8(groupOf(2 + 10 / 254, -3 - 20 / 254, 4 - 30 / 254), 32);
+    const { codes } = encodeInt8(groupOf(2 + 10 / 256, -3 - 20 / 256, 4 - 30 / 256), 32);
     expect(new Int8Array(codes.buffer).subarray(0, 4)).toEqual(Int8Array.of(2, 4, 0, 0));
     expect(new Int8Array(codes.buffer)[16]).toBe(-3);
     expect(new Int8Array(codes.buffer).subarray(32, 36)).toEqual(Int8Array.of(10, -30, 0, 0));

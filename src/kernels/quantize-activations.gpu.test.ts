@@ -45,9 +45,9 @@ describe('QuantizeActivations', () => {
   });
 
   it('leaves digits that are exact as they are', async () => {
-    // Groups with a scale of 1/8.
+    // Groups whose high digits count eighths.
     const x = Float32Array.from({ length: 96 }, (_, i) => {
-      return (i % 32 === 0 ? 127 : (i % 5) - 2 + ((i * 37) % 127) / 254) / 8;
+      return (i % 32 === 0 ? 127 : (i % 5) - 2 + ((i * 37) % 127) / 256) / 8;
     });
     const { codes, totals } = await quantize(x, 96);
     const digits = new Int8Array(codes);
@@ -60,7 +60,7 @@ describe('QuantizeActivations', () => {
     expect(places.map((place) => digits[96 + place])).toEqual(
       expected.map((i) => (i % 32 === 0 ? 0 : (i * 37) % 127)),
     );
-    expect(new Float32Array(totals)[2]).toBeCloseTo(1 / 8 / 254, 8);
+    expect(new Float32Array(totals)[2]).toBe(1 / 8 / 256);
   });
 
   it.each([NaN, Infinity, -Infinity])('marks the group that holds %f, and no other', async (fault) => {

@@ -1,5 +1,5 @@
 import type { CompileOptions } from './compile-options.ts';
-import { compileDecode, compileHead, compilePrefill } from './compile-text.ts';
+import { compileDecode, compileHead, compilePrefill, compilePromptEnd } from './compile-text.ts';
 import { compilePatchFold, compileVision, visionCapacity } from './compile-vision.ts';
 import { compileSampler } from './compile-sampler.ts';
 import type { ModelConfig } from './config.ts';
@@ -108,8 +108,10 @@ function imagePlans(
 
 /** Plans whose buffers exist from the load on. */
 function textPlans(config: ModelConfig, layout: WeightLayout, options: CompileOptions): Plan[] {
+  const prefill = compilePrefill(config, layout.text, options);
   return [
-    compilePrefill(config, layout.text, options),
+    prefill,
+    ...(options.target === 'webgpu' ? [compilePromptEnd(config, prefill)] : []),
     compileDecode(config, layout.text, options, mostColumns(options)),
     compileHead(config, layout.text, options, MAX_COLUMNS),
     compileSampler(config.text, options, 1),

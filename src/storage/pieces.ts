@@ -9,14 +9,20 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** Memory for pieces that is used again and again: what a load threw away would wait for the garbage collector. */
 export class PieceMemory {
   readonly #free: ArrayBuffer[] = [];
+  readonly #lent = new Set<ArrayBuffer>();
 
   take(): Bytes {
-    return new Uint8Array(this.#free.pop() ?? new ArrayBuffer(PIECE_BYTES));
+    const buffer = this.#free.pop() ?? new ArrayBuffer(PIECE_BYTES);
+    this.#lent.add(buffer);
+    return new Uint8Array(buffer);
   }
 
-  /** Takes back what is no longer used; memory of another size is left to the garbage collector. */
+  /**
+   * Takes back what is no longer used. A stream's own memory, which passes through as a piece, is left to the garbage
+   * collector: it was never lent, and would pile up here.
+   */
   give({ buffer }: Bytes): void {
-    if (buffer.byteLength === PIECE_BYTES) this.#free.push(buffer);
+    if (this.#lent.delete(buffer)) this.#free.push(buffer);
   }
 }
 
