@@ -24,6 +24,7 @@ export class IntegrityError extends AutoglmError {
     this.actual = actual;
   }
 
+  /** True for errors of this class and for web-llm's own of this name. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null) return false;
     return OWN.has(value) || (value instanceof Error && value.name === 'IntegrityError');
