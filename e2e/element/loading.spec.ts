@@ -1,6 +1,10 @@
 /** Checks consent, progress and failure of a load with the real engine, and that elements share one. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
+import { PIECE_BYTES } from '../../src/storage/pieces.ts';
+import { hashOf } from '../model-folder.ts';
 import { expect, test } from '../quiet-page.ts';
 import { openElement } from './element-page.ts';
 
@@ -152,18 +156,14 @@ test('two elements share one engine, and the last one frees it', async ({ page }
 });
 
 test('the small model answers while the other one is downloaded, which then takes over', async ({ page }) => {
-  let released = () => {};
-  const held = new Promise<void>((resolve) => {
-    released = resolve;
-  });
-  // The same folder under another name stands for the large model.
-  await page.route('**/large-model/**', async (route) => {
-    const url = route.request().url().replace('large-model', 'models/autoglm-tiny-q4f16_1');
-    if (url.includes('params_shard')) await held;
-    await route.fulfill({ response: await route.fetch({ url }) }).catch(() => {});
-  });
   const element = await openElement(page, {
     attributes: 'history-key="" fallback-model="models/autoglm-tiny-q4f16_1"',
+  });
+  const large = await standForLargeModel(page);
+  // The worst order: the large model is under way, with what it locks, before the small one begins.
+  await page.route('**/models/autoglm-tiny-q4f16_1/tensor-cache.json', async (route) => {
+    await large.whenAsked;
+    await route.continue();
   });
   await page.evaluate(() => {
     window.chat.model = '/large-model';
@@ -174,7 +174,7 @@ test('the small model answers while the other one is downloaded, which then take
   });
   await element.send('Who are you?');
   await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
-  released();
+  large.release();
   await expect
     .poll(() => page.evaluate(() => window.chat.engine?.info.model), { timeout: LOAD_TIMEOUT })
     .toBe('large-model');
@@ -199,6 +199,39 @@ test('a folder that is dropped on the element is loaded without an address', asy
   await element.send('Who are you?');
   await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
 });
+
+/**
+ * Serves the embedded model, with one bit of its weights flipped, as `/large-model`: another model, whose shard is
+ * no other's. A load of two models that share a shard waits for it once, as it should. The shard is held back until
+ * `release`.
+ */
+async function standForLargeModel(page: Page): Promise<{ whenAsked: Promise<void>; release: () => void }> {
+  const [asked, released] = [createSignal(), createSignal()];
+  const small = await readFile(join(MODEL_FOLDER, 'params_shard_0.bin'));
+  const large = Buffer.from(small);
+  large[0] = (large[0] as number) ^ 1;
+  const manifest = [small.byteLength, PIECE_BYTES].reduce(
+    (text, end) => text.replaceAll(hashOf(small.subarray(0, end)), hashOf(large.subarray(0, end))),
+    await readFile(join(MODEL_FOLDER, 'tensor-cache.json'), 'utf8'),
+  );
+  await page.route('**/large-model/**', async (route) => {
+    const url = route.request().url().replace('large-model', 'models/autoglm-tiny-q4f16_1');
+    if (url.endsWith('tensor-cache.json')) return route.fulfill({ json: JSON.parse(manifest) });
+    if (!url.includes('params_shard')) return route.fulfill({ response: await route.fetch({ url }) });
+    asked.give();
+    await released.given;
+    await route.fulfill({ body: large }).catch(() => {});
+  });
+  return { whenAsked: asked.given, release: released.give };
+}
+
+function createSignal(): { given: Promise<void>; give: () => void } {
+  let give = (): void => {};
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return { given, give };
+}
 
 function recordRequests(page: Page): string[] {
   const urls: string[] = [];
