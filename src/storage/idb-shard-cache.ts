@@ -26,23 +26,23 @@ const FLUSH_INTERVAL_MS = 2000;
 /** Written earlier when so much waits: unwritten Blobs live in the browser's memory. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
-/** Keeps each shard as one Blob in IndexedDB. */
-export function createIdbShardCache(databaseName = 'autoglm-models'): ShardCache {
-  const store = createKeyValueStore(databaseName);
+/** Keeps each shard as one Blob in IndexedDB, or in another store that keeps Blobs. */
+export function createIdbShardCache(
+  databaseName = 'autoglm-models',
+  store: KeyValueStore = createKeyValueStore(databaseName),
+): ShardCache {
   return {
     kind: 'indexeddb',
     store,
     get: (key) => getShard(store, key),
     keptBytes: async (key) => {
-      const info =
-        (await store.get<ShardInfo>(SHARD_INFO + key)) ?? (await store.get<PartialInfo>(PARTIAL_INFO + key));
-      return info?.byteLength ?? 0;
+      // In this order, as in a list: a shard that becomes whole between the two is seen as one of them.
+      const partial = await store.get<PartialInfo>(PARTIAL_INFO + key);
+      const whole = await store.get<ShardInfo>(SHARD_INFO + key);
+      return (whole ?? partial)?.byteLength ?? 0;
     },
     openPartial: async (key) => new IdbPartialShard(store, key, await store.get(PARTIAL_INFO + key)),
-    delete: async (key) => {
-      await store.delete([SHARD + key, SHARD_INFO + key]);
-      await deletePartial(store, key);
-    },
+    delete: async (key) => store.delete([SHARD + key, SHARD_INFO + key, ...(await partialKeys(store, key))]),
     list: () => listShards(store),
   };
 }
@@ -54,18 +54,24 @@ async function getShard(store: KeyValueStore, key: string): Promise<CachedShard 
   return { ...info, openReader: async () => createBlobReader(blob) };
 }
 
+/** A shard that becomes whole in another tab meanwhile is listed once. */
 async function listShards(store: KeyValueStore): Promise<ShardListing[]> {
   const list = async (prefix: string, isWhole: boolean): Promise<ShardListing[]> => {
     const keys = await store.keysBelow(prefix);
     const infos = await Promise.all(keys.map((key) => store.get<ShardInfo>(prefix + key)));
-    return keys.map((key, index) => ({ key, byteLength: infos[index]?.byteLength ?? 0, isWhole }));
+    return keys.flatMap((key, index) => {
+      const byteLength = infos[index]?.byteLength;
+      return byteLength === undefined ? [] : [{ key, byteLength, isWhole }];
+    });
   };
-  return [...(await list(SHARD_INFO, true)), ...(await list(PARTIAL_INFO, false))];
+  const partial = await list(PARTIAL_INFO, false);
+  const whole = await list(SHARD_INFO, true);
+  return [...new Map([...partial, ...whole].map((listing) => [listing.key, listing])).values()];
 }
 
-async function deletePartial(store: KeyValueStore, key: string): Promise<void> {
+async function partialKeys(store: KeyValueStore, key: string): Promise<string[]> {
   const parts = await store.keysBelow(`${PARTIAL}${key}/`);
-  await store.delete([PARTIAL_INFO + key, ...parts.map((part) => `${PARTIAL}${key}/${part}`)]);
+  return [PARTIAL_INFO + key, ...parts.map((part) => `${PARTIAL}${key}/${part}`)];
 }
 
 class IdbPartialShard implements PartialShard {
@@ -119,12 +125,16 @@ class IdbPartialShard implements PartialShard {
     await this.#flushing;
     const whole = new Blob([...(await this.#readParts()), ...this.#waiting]);
     const info: ShardInfo = { byteLength: this.#byteLength, pieceDigests: this.#pieceDigests };
-    await this.#store.set([
-      [SHARD + this.#key, whole],
-      [SHARD_INFO + this.#key, info],
-    ]);
+    const replacedKeys = this.#blobCount > 0 ? await partialKeys(this.#store, this.#key) : [];
+    // At once: a tab that is closed between the two would leave a part that nobody deletes any more.
+    await this.#store.set(
+      [
+        [SHARD + this.#key, whole],
+        [SHARD_INFO + this.#key, info],
+      ],
+      replacedKeys,
+    );
     this.#waiting = [];
-    if (this.#blobCount > 0) await deletePartial(this.#store, this.#key);
   }
 
   async discard(): Promise<void> {
@@ -133,7 +143,7 @@ class IdbPartialShard implements PartialShard {
     this.#pieceDigests.length = 0;
     this.#byteLength = 0;
     this.#blobCount = 0;
-    await deletePartial(this.#store, this.#key);
+    await this.#store.delete(await partialKeys(this.#store, this.#key));
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,19 @@
-import { delMany, get, keys, setMany, type UseStore } from 'idb-keyval';
+import { delMany, get, keys, promisifyRequest, type UseStore } from 'idb-keyval';
 import { AutoglmError } from '../base/errors.ts';
 import { delay } from './retry-policy.ts';
 
-/** Records by key in one IndexedDB database; several are written together or not at all. */
+/** A record to write. */
+export type KeyValueEntry = readonly [key: string, value: unknown];
+
+/** Records by key in one IndexedDB database. */
 export interface KeyValueStore {
   get<T>(key: string): Promise<T | undefined>;
-  /** @throws DOMException `QuotaExceededError`; AutoglmError `storage-unavailable` for every other failure. */
-  set(entries: readonly (readonly [key: string, value: unknown])[]): Promise<void>;
+  /**
+   * Writes records and deletes those that they stand in for: all of it or nothing.
+   *
+   * @throws DOMException `QuotaExceededError`; AutoglmError `storage-unavailable` for every other failure.
+   */
+  set(entries: readonly KeyValueEntry[], replacedKeys?: readonly string[]): Promise<void>;
   delete(keysToDelete: readonly string[]): Promise<void>;
   /** All keys that start with a prefix, without it. */
   keysBelow(prefix: string): Promise<string[]>;
@@ -21,13 +28,32 @@ export function createKeyValueStore(databaseName: string): KeyValueStore {
   const useStore = createUseStore(databaseName);
   return {
     get: (key) => retrying(() => get(key, useStore)),
-    set: (entries) => retrying(() => setMany(entries as [string, unknown][], useStore)),
+    set: (entries, replacedKeys = []) =>
+      retrying(() => useStore('readwrite', (records) => replace(records, entries, replacedKeys))),
     delete: (keysToDelete) => retrying(() => delMany([...keysToDelete], useStore)),
     keysBelow: async (prefix) => {
       const all = await retrying(() => keys<string>(useStore));
       return all.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
     },
   };
+}
+
+/** One transaction. */
+function replace(
+  records: IDBObjectStore,
+  entries: readonly KeyValueEntry[],
+  replacedKeys: readonly string[],
+): Promise<void> {
+  const { transaction } = records;
+  try {
+    for (const [key, value] of entries) records.put(value, key);
+    for (const key of replacedKeys) records.delete(key);
+  } catch (error) {
+    // Thrown for a value that cannot be cloned: what was asked for before it would be written.
+    transaction.abort();
+    throw error;
+  }
+  return promisifyRequest(transaction);
 }
 
 /** As idb-keyval's `createStore`, but a database that failed to open or was closed is opened anew. */

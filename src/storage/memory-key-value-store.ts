@@ -5,8 +5,9 @@ export function createMemoryKeyValueStore(): KeyValueStore {
   const records = new Map<string, unknown>();
   return {
     get: async <T>(key: string) => structuredClone(records.get(key)) as T | undefined,
-    set: async (entries) => {
-      for (const [key, value] of entries) records.set(key, structuredClone(value));
+    set: async (entries, replacedKeys = []) => {
+      for (const [key, value] of structuredClone(entries)) records.set(key, value);
+      for (const key of replacedKeys) records.delete(key);
     },
     delete: async (keys) => {
       for (const key of keys) records.delete(key);

@@ -25,9 +25,11 @@ export function createNodeKeyValueStore(folder: string): KeyValueStore {
       const text = await readOptional(path(key, JSON_TEXT));
       return text ? (JSON.parse(text.toString('utf8')) as T) : undefined;
     },
-    set: async (entries) => {
+    // A process that is killed in here leaves what is replaced beside what replaces it, and loses neither.
+    set: async (entries, replacedKeys = []) => {
       await mkdir(folder, { recursive: true });
       for (const [key, value] of entries) await write(key, value);
+      for (const key of replacedKeys) await remove(key);
     },
     delete: async (keys) => {
       for (const key of keys) await remove(key);
