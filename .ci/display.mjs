@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { installPackages } from './system-packages.mjs';
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -72,7 +73,8 @@ function isOnPath(command) {
 
 /**
  * Xvfb itself picks a free number and writes it once it listens, so that nothing is guessed or polled
- * (`xvfb-run` does both, and hangs without a terminal).
+ * (`xvfb-run` does both, and hangs without a terminal). It writes the line's end by itself, and dies if nobody reads
+ * that, so the whole line is waited for.
  *
  * @returns {Promise<Display>}
  */
@@ -97,13 +99,14 @@ function startServer() {
     };
     server.once('error', (error) => giveUp(`did not start: ${error.message}`));
     server.once('exit', (code) => giveUp(`ended with code ${code} before it had a display`));
-    server.stdio[3]?.once('data', (/** @type {Buffer} */ number) => {
+    const numbers = /** @type {import('node:stream').Readable} */ (server.stdio[3]);
+    createInterface({ input: numbers }).once('line', (number) => {
       clearTimeout(timer);
       server.removeAllListeners('exit');
       // The tests decide when this process ends, not the server.
       server.unref();
-      server.stdio[3]?.destroy();
-      resolve({ env: { DISPLAY: `:${number.toString().trim()}` }, close });
+      numbers.destroy();
+      resolve({ env: { DISPLAY: `:${number}` }, close });
     });
   });
 }
