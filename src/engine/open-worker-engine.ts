@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { getGrammarLibraryUrl } from './grammar/library-url.ts';
+import { askingToKeep } from './keep-storage.ts';
 import { joinSharedWorker, type EngineWorker } from './shared-worker-port.ts';
 import { TrustedWorker as Worker } from './trusted-worker.ts';
 import { WorkerEngine } from './worker-engine.ts';
@@ -26,7 +27,8 @@ export async function openWorkerEngine(options: EngineOptions): Promise<Engine> 
   // Workers resolve relative addresses against their own script.
   const settings = { ...rest, grammarLibraryUrl };
   const load = typeof model === 'string' ? { ...settings, model: toFolderUrl(model) } : settings;
-  return WorkerEngine.load((isSharable(load) && (await joinSharedWorker())) || startWorker(), load);
+  const worker = (isSharable(load) && (await joinSharedWorker())) || startWorker();
+  return WorkerEngine.load(worker, askingToKeep(load));
 }
 
 /** One spelling of a folder's address: pages that write it with a last slash share engines with those that do not. */
