@@ -273,6 +273,25 @@ test('a change of several records happens whole or not at all', async ({ openTab
   expect(keys).toEqual({ code: 'storage-unavailable', afterBad: ['old'], afterGood: ['new'] });
 });
 
+test('a write that the browser refuses is tried again', async ({ folder, server, openTab }) => {
+  const page = await openTab();
+  await page.evaluate(() => {
+    const { prototype } = IDBObjectStore;
+    const { put } = prototype;
+    let left = 3;
+    // Chromium now and then refuses a Blob so.
+    prototype.put = function (...args) {
+      if (!(args[0] instanceof Blob) || left === 0) return put.apply(this, args);
+      left -= 1;
+      throw new DOMException('Failed to write blobs.', 'DataError');
+    };
+  });
+  const result = await loadInPage(page, server);
+  expect(result.error).toBeUndefined();
+  expect(result.tensorHashes).toEqual(Object.fromEntries(folder.tensorHashes));
+  expect(shardBytesServed(server, folder)).toBe(folder.byteLength);
+});
+
 test.describe('a database that does not open', () => {
   test('is tried again', async ({ folder, server, openTab }) => {
     const page = await openTab();
