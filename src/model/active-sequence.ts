@@ -10,6 +10,12 @@ export interface ImageLease {
   release(): void;
 }
 
+/** How the beginning of a prompt is computed before it is asked for. */
+export interface PrefillAhead {
+  /** A prompt whose slot may be overwritten, behind what both have in common: it will not be asked for again. */
+  readonly spent?: readonly number[] | undefined;
+}
+
 /** One answer to generate. */
 export interface SequenceRequest extends Omit<Sequence, 'images'> {
   /** One key for each token, by which the cache recognises it; see `KvSlot.keys`. */
@@ -19,6 +25,11 @@ export interface SequenceRequest extends Omit<Sequence, 'images'> {
   /** Gives the features of the images that reach beyond the first `cachedCount` tokens. Absent: there are no images. */
   readonly encodeImages?: ((cachedCount: number, signal: AbortSignal) => Promise<ImageLease>) | undefined;
   readonly sampler: SamplerState;
+  /**
+   * Nobody waits for it: it runs while there is nothing else, takes no slot that anybody may need, and ends with what it
+   * has when an answer is asked for. Only with `maxTokens` 0.
+   */
+  readonly ahead?: PrefillAhead | undefined;
   /** 0 only prefills. */
   readonly maxTokens: number;
   /** Tokens to rank at each place of the answer, at most `MAX_RANKED`; 0 ranks none. */
@@ -58,6 +69,8 @@ export interface SequenceSummary {
   readonly times: Readonly<SequenceTimes>;
   /** Prompt tokens that were not computed for it. */
   readonly cachedTokens: number;
+  /** Prompt tokens that were. */
+  readonly computedTokens: number;
   readonly prefillChunks: number;
   /** Decode steps that it was part of. */
   readonly steps: number;
@@ -163,6 +176,7 @@ export class ActiveSequence {
     return {
       times: { ...times },
       cachedTokens: cachedCount,
+      computedTokens: this.prefilled - cachedCount,
       prefillChunks: chunkCount,
       steps: stepCount,
       meanColumns: stepCount === 0 ? 0 : columnCount / stepCount,

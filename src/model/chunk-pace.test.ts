@@ -25,4 +25,16 @@ describe('ChunkPace', () => {
     pace.note(8, 100);
     expect(pace.most()).toBe(4096);
   });
+
+  it('takes few tokens of a prompt that nobody has asked for yet, at most a quarter of a second of them', () => {
+    const pace = new ChunkPace(4096);
+    expect(pace.mostAhead()).toBe(128);
+    pace.note(1024, 500);
+    expect(pace.mostAhead()).toBe(256);
+    pace.note(1024, 4000);
+    expect(pace.mostAhead()).toBe(64);
+    pace.note(1024, 90_000);
+    expect(pace.mostAhead()).toBe(32);
+    expect(new ChunkPace(64).mostAhead()).toBe(64);
+  });
 });

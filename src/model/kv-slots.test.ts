@@ -74,6 +74,37 @@ describe('KvSlots', () => {
     expect(slots.match([...keys, 4], 3)).toEqual({ source: second.slot, count: 3 });
   });
 
+  it('has room for what nobody waits for where it costs nobody anything', () => {
+    const slots = new KvSlots(2);
+    run(slots, [1, 2, 3, 4, 5, 6]);
+    // Another conversation with the same beginning: an empty slot, and a copy.
+    const empty = slots.acquireSpare([1, 2, 9], undefined)!;
+    expect([empty.slot.index, empty.source.index, empty.count]).toEqual([1, 0, 2]);
+    fill(slots, empty.slot, [1, 2, 9]);
+    slots.release(empty.slot);
+    // It goes on where a slot ends.
+    expect(slots.acquireSpare([1, 2, 9, 8], undefined)?.slot.index).toBe(1);
+    slots.release(slots.all[1]);
+    // Neither goes on where a slot ends, and none is empty.
+    expect(slots.acquireSpare([1, 2, 3, 9], undefined)).toBeUndefined();
+    expect(slots.acquireSpare([7], undefined)).toBeUndefined();
+    // A slot that is in use is nobody's to give.
+    slots.hold(slots.all[1]);
+    expect(slots.acquireSpare([1, 2, 9, 8], undefined)).toBeUndefined();
+  });
+
+  it('overwrites the conversation that is spent, behind what both have in common', () => {
+    const slots = new KvSlots(3);
+    run(slots, [1, 2, 5, 6, 7]);
+    run(slots, [1, 2, 3, 4, 5]);
+    run(slots, [7, 8]);
+    const grant = slots.acquireSpare([1, 2, 9, 9], [1, 2, 3, 4])!;
+    expect([grant.slot.index, grant.source.index, grant.count]).toEqual([1, 1, 2]);
+    slots.release(grant.slot);
+    // One whose slot another conversation has taken since is not there any more.
+    expect(slots.acquireSpare([1, 2, 9, 9], [1, 2, 4])).toBeUndefined();
+  });
+
   it('forgets what was overwritten', () => {
     const slots = new KvSlots(1);
     run(slots, [1, 2, 3, 4]);

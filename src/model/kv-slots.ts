@@ -74,6 +74,24 @@ export class KvSlots {
     return { slot, source, count };
   }
 
+  /**
+   * Gives a slot to work that may cost nobody anything: the one that holds `spent`, which nobody needs any more, or one
+   * that ends where `keys` go on, or an empty one; undefined where there is none of these.
+   */
+  acquireSpare(keys: readonly number[], spent: readonly number[] | undefined): SlotGrant | undefined {
+    const { source, count } = this.match(keys, keys.length);
+    const free = this.#slots.filter(isFree);
+    const slot =
+      free.find((one) => spent !== undefined && countCommon(one.keys, spent) === spent.length) ??
+      free.find((one) => one === source && count === one.keys.length) ??
+      free.find((one) => one.keys.length === 0);
+    if (!slot) return undefined;
+    slot.isBusy = true;
+    slot.lastUsed = ++this.#clock;
+    const isOwn = countCommon(slot.keys, keys) >= count;
+    return { slot, source: isOwn ? slot : source, count };
+  }
+
   /** Notes that a slot is about to be overwritten behind its first `count` tokens. */
   truncate(slot: KvSlot, count: number): void {
     slot.keys.length = Math.min(count, slot.keys.length);

@@ -23,6 +23,9 @@ export interface SchedulerOptions {
 /** Decode steps between two prefill chunks while both have work: running answers slow down, but never stop. */
 const STEPS_PER_CHUNK = 4;
 
+/** Prompts that wait to be computed ahead; the oldest gives way to another one. */
+const MOST_AHEAD = 8;
+
 /** Tokens below which a common beginning is computed again rather than waited for or copied. */
 const LEAST_SHARED = 16;
 
@@ -59,7 +62,8 @@ interface Delivery {
  * Order: sequences get slots first come, first served. Prompts are computed chunk by chunk, in turn; while others
  * decode, `STEPS_PER_CHUNK` steps come between two chunks. All running sequences are in every step, unless there are
  * more than the widest compiled step takes: then they take turns. A reader that falls `MAX_UNREAD` tokens behind
- * pauses its own sequence only.
+ * pauses its own sequence only. Prompts that are computed ahead of their requests come when there is nothing else, one
+ * at a time; the next request ends them all.
  *
  * Token ids go from the sampler to the next step on the device; the host reads them late, so that the device never
  * waits for it. Steps that were submitted for a sequence that has ended write only beyond the tokens that it gave.
@@ -73,6 +77,8 @@ export class Scheduler {
   readonly #recordFirstSample: (recorder: Recorder) => void;
   /** Without a slot, in the order of asking. */
   readonly #waiting: ActiveSequence[] = [];
+  /** Computed while nothing else is there; without a slot, in the order of asking. */
+  readonly #ahead: ActiveSequence[] = [];
   /** With a slot, in the order of getting it. */
   #active: ActiveSequence[] = [];
   /** Oldest first. */
@@ -111,7 +117,7 @@ export class Scheduler {
 
   /** Sequences that wait for a slot, and that have one. */
   get load(): { readonly waiting: number; readonly active: number } {
-    return { waiting: this.#waiting.length, active: this.#active.length };
+    return { waiting: this.#waiting.length + this.#ahead.length, active: this.#active.length };
   }
 
   /** Resolves when no sequence is left and nothing is on the device. */
@@ -217,7 +223,13 @@ export class Scheduler {
     // The last token needs no place in the cache: nothing is computed from it.
     const room = options.context - promptCount + 1;
     const sequence = new ActiveSequence(request, { room, onRead: () => this.#wakeUp() });
-    this.#waiting.push(sequence);
+    if (request.ahead) {
+      this.#ahead.push(sequence);
+      if (this.#ahead.length > MOST_AHEAD) this.#ahead[0].end();
+    } else {
+      for (const other of [...this.#ahead, ...this.#active]) if (other.request.ahead) other.end();
+      this.#waiting.push(sequence);
+    }
     this.#wakeUp();
     this.#running ??= this.#run();
     return sequence;
@@ -236,11 +248,12 @@ export class Scheduler {
         this.#isAwake = false;
         this.#retire();
         this.#admit();
+        this.#admitAhead();
         this.#follow();
         if (await this.#issue()) continue;
         const oldest = this.#inFlight.shift();
         if (oldest) await this.#settle(oldest);
-        else if (this.#waiting.length + this.#active.length === 0) return;
+        else if (this.load.waiting + this.load.active === 0) return;
         else await this.#sleep();
       }
     } catch (error) {
@@ -261,8 +274,10 @@ export class Scheduler {
 
   /** Takes slots back from sequences that have ended. */
   #retire(): void {
-    for (let index = this.#waiting.length - 1; index >= 0; index--) {
-      if (this.#waiting[index].isEnded) this.#waiting.splice(index, 1)[0].markGone();
+    for (const line of [this.#waiting, this.#ahead]) {
+      for (let index = line.length - 1; index >= 0; index--) {
+        if (line[index].isEnded) line.splice(index, 1)[0].markGone();
+      }
     }
     for (const sequence of this.#active) {
       if (!sequence.isEnded) continue;
@@ -282,7 +297,7 @@ export class Scheduler {
 
   /** A fault of the device ends everything. */
   #failAll(error: unknown): void {
-    for (const sequence of [...this.#waiting, ...this.#active]) {
+    for (const sequence of [...this.#waiting, ...this.#ahead, ...this.#active]) {
       sequence.fail(error);
       sequence.inFlight = 0;
     }
@@ -302,6 +317,28 @@ export class Scheduler {
       sequence.leader = this.#findLeader(sequence, grant.count);
       if (sequence.leader) sequence.state = 'following';
       else this.#begin(sequence, grant.source, grant.count);
+    }
+  }
+
+  /** Begins a prompt that nobody has asked for yet, when there is nothing else. */
+  #admitAhead(): void {
+    while (this.#waiting.length + this.#active.length === 0) {
+      const sequence = this.#ahead.shift();
+      if (!sequence) return;
+      const { keys, ahead } = sequence.request;
+      const { count } = this.slots.match(keys, keys.length);
+      const grant = count === keys.length ? undefined : this.slots.acquireSpare(keys, ahead?.spent);
+      if (grant) {
+        sequence.slot = grant.slot;
+        sequence.times.admittedAt = performance.now();
+        this.#active.push(sequence);
+        this.#begin(sequence, grant.source, grant.count);
+      } else {
+        // All of it is there, or there is no room for it.
+        sequence.cachedCount = sequence.prefilled = count;
+        sequence.end();
+        sequence.markGone();
+      }
     }
   }
 
@@ -419,7 +456,8 @@ export class Scheduler {
     const total = request.tokenIds.length;
     const from = sequence.prefilled;
     const othersWait = this.#active.some((other) => other !== sequence && other.state === 'running');
-    const to = Math.min(total, from + text.pace.most({ othersWait }));
+    const most = request.ahead ? text.pace.mostAhead() : text.pace.most({ othersWait });
+    const to = Math.min(total, from + most);
     this.#stepsSinceChunk = 0;
     sequence.lastTurn = ++this.#turn;
     const isLast = to === total && sequence.limit > 0;
@@ -430,7 +468,7 @@ export class Scheduler {
     const startedAt = performance.now();
     let recorder = device.createRecorder(`prefill ${from}..${to}`);
     const keepsRows = request.afterChunk !== undefined;
-    const chunk = { from, to, slot: slot.index, keepsRows };
+    const chunk = { from, to, slot: slot.index, keepsRows, needsLogits: isLast };
     text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, chunk);
     sequence.prefilled = to;
     sequence.chunkCount++;

@@ -50,6 +50,8 @@ export interface Chunk {
   readonly slot: number;
   /** Leaves the last norm of all rows in `normed`; without it, only what the cache and the next token need is computed. */
   readonly keepsRows?: boolean | undefined;
+  /** Whether the logits after the sequence's last token are of use; default true. */
+  readonly needsLogits?: boolean | undefined;
 }
 
 /** The text decoder with its KV cache: prefill of prompts and decode steps. */
@@ -182,9 +184,9 @@ export class TextModel {
    * writes are for this recorder: submit it before another chunk is recorded.
    */
   recordChunk(recorder: Recorder, sequence: Sequence, chunk: Chunk): void {
-    const { from, to, slot, keepsRows = false } = chunk;
+    const { from, to, slot, keepsRows = false, needsLogits = true } = chunk;
     const tokens = to - from;
-    const isLast = to === sequence.tokenIds.length;
+    const isLast = needsLogits && to === sequence.tokenIds.length;
     this.#writeChunk(recorder, sequence, chunk);
     if (keepsRows || !this.#promptEnd) {
       this.#prefill.record(recorder, { tokens });
