@@ -16,6 +16,7 @@ export type {
   LoadProgress,
 } from './engine/engine.ts';
 export type * from './engine/openai.ts';
+export type { NextMessage, PrefillRequest, PrefillSummary } from './engine/prefill.ts';
 export type { ContextShift } from './engine/context-shift.ts';
 export type * from './engine/session.ts';
 export { parseAction, toPixels } from './agent/parse-action.ts';

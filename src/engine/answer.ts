@@ -41,6 +41,8 @@ export interface AnswerEngine {
 
 /** What an interface gives with a request beyond the caller's own options. */
 export interface AnswerCallOptions extends CallOptions {
+  /** Id of the completion that the answer belongs to. */
+  readonly completionId?: string | undefined;
   /** Decides which tokens may come next; made for this one answer. */
   readonly constraint?: TokenConstraint | undefined;
 }

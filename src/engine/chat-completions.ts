@@ -39,9 +39,10 @@ export class ChatCompletionService implements ChatCompletions {
     options: CallOptions = {},
   ): Promise<AsyncIterable<ChatCompletionChunk> | ChatCompletion> {
     const plan = parseChatRequest(request, this.#engine.info);
-    const answers = await this.#start(plan, options);
+    const id = `chatcmpl-${crypto.randomUUID()}`;
+    const answers = await this.#start(plan, id, options);
     const header: Header = {
-      id: `chatcmpl-${crypto.randomUUID()}`,
+      id,
       created: Math.floor(Date.now() / 1000),
       model: this.#engine.info.model,
     };
@@ -49,7 +50,7 @@ export class ChatCompletionService implements ChatCompletions {
   }
 
   /** Renders the prompt, compiles the form and begins all choices. */
-  async #start(plan: ChatPlan, options: CallOptions): Promise<Answers> {
+  async #start(plan: ChatPlan, completionId: string, options: CallOptions): Promise<Answers> {
     const prompt = await this.#engine.prompts.fromMessages(plan.messages, {
       ...options,
       continuesLast: plan.continuesLast,
@@ -64,6 +65,7 @@ export class ChatCompletionService implements ChatCompletions {
     const answers = indices.map((index) =>
       this.#engine.answer(prompt, optionsOfChoice(plan.options, index), {
         signal,
+        completionId,
         constraint: constraints[index],
       }),
     );

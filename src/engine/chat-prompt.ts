@@ -3,6 +3,7 @@ import type { DecodeImage } from '../image/decode-image.ts';
 import { prepareImage, type PreparedImage } from '../image/prepare-image.ts';
 import type { PreprocessorConfig } from '../image/preprocessor-config.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { countCommon } from '../model/kv-slots.ts';
 import { computePositionIds } from '../model/position-ids.ts';
 import { expandImageTokens } from '../tokenizer/image-tokens.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -63,6 +64,34 @@ export class PromptBuilder {
     const images = await this.#prepareImages(messages, options);
     const counts = images.map(({ tokenCount }) => tokenCount);
     return this.fromTokens(expandImageTokens(ids, config.imageTokenId, counts), images);
+  }
+
+  /**
+   * The beginning that the prompts of a conversation share, whichever of the `next` messages follows: cut behind a
+   * control token, as no text after it changes the tokens before; undefined where nothing is certain.
+   *
+   * @throws as `fromMessages` does
+   */
+  async fromBeginning(
+    messages: readonly ChatMessage[],
+    next: readonly ChatMessage[],
+    options: ImageOptions = {},
+  ): Promise<Prompt | undefined> {
+    const { tokenizer, config } = this.#parts;
+    if (!tokenizer) throw missingTokenizer();
+    const images = await this.#prepareImages(messages, options);
+    const [first = [], ...others] = next.map((message) => tokenizer.encodeChat([...messages, message]).ids);
+    const common = Math.min(...others.map((ids) => countCommon(first, ids)));
+    let imageCount = 0;
+    // The next message's own image is not known.
+    const isUnknown = (id: number): boolean => id === config.imageTokenId && ++imageCount > images.length;
+    const known = first.slice(0, common);
+    const end = known.findIndex(isUnknown);
+    const certain = end === -1 ? known : known.slice(0, end);
+    const count = certain.findLastIndex((id) => tokenizer.specialIds.has(id)) + 1;
+    if (count === 0) return undefined;
+    const counts = images.map(({ tokenCount }) => tokenCount);
+    return this.fromTokens(expandImageTokens(certain.slice(0, count), config.imageTokenId, counts), images);
   }
 
   /** Plain text without a chat template. */

@@ -11,6 +11,7 @@ import type {
   Completion,
   CompletionRequest,
 } from './openai.ts';
+import type { PrefillRequest, PrefillSummary } from './prefill.ts';
 
 /** What a loaded engine runs on and with. */
 export interface EngineInfo {
@@ -125,6 +126,13 @@ export interface Engine {
    * where the engine's server does not tell.
    */
   countTokens?(messages: readonly ChatMessage[], options?: CallOptions): Promise<number>;
+  /**
+   * Computes what is certain of a coming request's prompt, so that its answer begins sooner: while an agent's phone acts,
+   * or a user types. Nobody waits for it: it begins when no answer is being given, any request ends it within one chunk
+   * of at most 256 tokens, and what it has computed by then is kept. It overwrites no conversation but the one that it is told to.
+   * Absent where the engine's server cannot.
+   */
+  prefill?(request: PrefillRequest, options?: CallOptions): Promise<PrefillSummary>;
   /** Conversations that share the KV cache and can be saved; absent where the engine's server keeps none. */
   readonly sessions?: Sessions | undefined;
   /** Ends all answers that are being given or wait, as complete as they are; absent where only signals end them. */

@@ -14,6 +14,7 @@ export type {
   MetricsListener,
   TextCompletions,
 } from './engine.ts';
+export type { NextMessage, PrefillRequest, PrefillSummary } from './prefill.ts';
 export type { AnswerMetrics } from './answer-metrics.ts';
 export type * from './openai.ts';
 export type { ContextShift } from './context-shift.ts';

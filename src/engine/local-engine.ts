@@ -43,6 +43,7 @@ import { toVocabulary } from './grammar/vocabulary.ts';
 import type { LoadXGrammar } from './grammar/xgrammar.ts';
 import type { ChatMessage } from './openai.ts';
 import { PromptBuilder, type Prompt } from './chat-prompt.ts';
+import { RecentPrompts } from './recent-prompts.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type {
   CallOptions,
@@ -58,6 +59,8 @@ import { ImageFeatures } from './image-features.ts';
 import { loadModel, type LoadOptions } from './load-model.ts';
 import { withProcessor, type LogitProcessor } from './logit-processor.ts';
 import { vocabularySizeOf, type ModelTexts } from './model-texts.ts';
+import { NO_PREFILL, type PrefillRequest, type PrefillSummary } from './prefill.ts';
+import { parsePrefillRequest, sampleNextMessages } from './prefill-request.ts';
 import { SavedConversations } from './saved-conversations.ts';
 import type { SessionHost, Sessions } from './session.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -91,6 +94,7 @@ export class LocalEngine implements Engine, AnswerEngine {
   readonly #grammars: AnswerGrammars;
   readonly #features: ImageFeatures;
   readonly #scheduler: Scheduler;
+  readonly #recentPrompts = new RecentPrompts();
   #logitProcessor: LogitProcessor | undefined;
   /** A processor follows one answer at a time. */
   readonly #processorTurns = new TurnQueue();
@@ -172,9 +176,11 @@ export class LocalEngine implements Engine, AnswerEngine {
     let outcome: AnswerMetrics['outcome'] = 'abort';
     let finishReason: AnswerFinish = 'abort';
     let metrics: AnswerMetrics | undefined;
+    const sequence = this.#toSequence(prompt);
+    if (callOptions.completionId) this.#recentPrompts.add(callOptions.completionId, sequence.keys);
     const leave = processor ? await this.#processorTurns.enter(signal) : undefined;
     const tokens = this.#scheduler.generate({
-      ...this.#toSequence(prompt),
+      ...sequence,
       sampler: this.#encodeSampler(settings, prompt, constraint !== undefined),
       maxTokens,
       topCount: settings.topLogprobs,
@@ -232,6 +238,34 @@ export class LocalEngine implements Engine, AnswerEngine {
     });
     await tokens.next();
     return ranked;
+  }
+
+  /**
+   * Computes what is certain of a coming request's prompt while no answer is being given.
+   *
+   * @throws as `answer` does
+   */
+  async prefill(request: PrefillRequest, callOptions: CallOptions = {}): Promise<PrefillSummary> {
+    const signal = this.#combine(callOptions.signal);
+    const { messages, next, replaces } = parsePrefillRequest(request);
+    const prompt = await this.prompts.fromBeginning(messages, sampleNextMessages(next), { signal });
+    if (!prompt) return NO_PREFILL;
+    signal.throwIfAborted();
+    let summary: PrefillSummary = NO_PREFILL;
+    const tokens = this.#scheduler.generate({
+      ...this.#toSequence(prompt),
+      ahead: { spent: this.#recentPrompts.get(replaces) },
+      sampler: this.#encodeSampler(this.#parseSettings({ temperature: 0 }), prompt, false),
+      maxTokens: 0,
+      topCount: 0,
+      signal,
+      interrupt: this.#interrupt.signal,
+      onEnd: ({ cachedTokens, computedTokens }) => {
+        summary = { promptTokens: prompt.tokenIds.length, cachedTokens, computedTokens };
+      },
+    });
+    await tokens.next();
+    return summary;
   }
 
   /** Ends all answers that are being given or wait, as complete as they are, with the reason `abort`. */

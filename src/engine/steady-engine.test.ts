@@ -215,6 +215,12 @@ describe('SteadyEngine', () => {
     expect(signal?.aborted).toBe(true);
   });
 
+  it('computes nothing ahead where the engine of the moment cannot', async () => {
+    const engine = new SteadyEngine(new CountingEngine('helper'), { recover: async () => undefined });
+    const nothing = { promptTokens: 0, cachedTokens: 0, computedTokens: 0 };
+    expect(await engine.prefill({ messages: REQUEST.messages })).toEqual(nothing);
+  });
+
   it('keeps the histories of sessions, and says where none can be saved', async () => {
     const engine = new SteadyEngine(new CountingEngine('helper'), { recover: async () => undefined });
     const session = engine.sessions.create();

@@ -1,6 +1,7 @@
 import { abortable } from '../base/abortable.ts';
 import { AutoglmError, isAbortError, isAutoglmError } from '../base/errors.ts';
 import { ChatSessions } from './chat-sessions.ts';
+import { NO_PREFILL, type PrefillRequest, type PrefillSummary } from './prefill.ts';
 import type { SessionHost, Sessions } from './session.ts';
 import type {
   BackendReason,
@@ -100,6 +101,13 @@ export class SteadyEngine implements Engine {
       limit: 'webgpu',
       cure: 'Read the usage of an answer.',
     });
+  }
+
+  /** A fault here is the next answer's to meet, and to recover from. */
+  async prefill(request: PrefillRequest, options: CallOptions = {}): Promise<PrefillSummary> {
+    const signal = this.#combine(options.signal);
+    const engine = await this.#current(signal);
+    return (await engine.prefill?.(request, { signal })) ?? NO_PREFILL;
   }
 
   interruptGenerate(): void {

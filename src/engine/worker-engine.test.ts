@@ -252,6 +252,20 @@ describe('WorkerEngine', () => {
     await engine.unload();
   });
 
+  it('passes on what is known of a coming request, and its abort', async () => {
+    const engine = await load();
+    const messages = [{ role: 'system', content: 'Be brief.' }] as const;
+    const summary = { promptTokens: 1, cachedTokens: 0, computedTokens: 1 };
+    expect(await engine.prefill({ messages })).toEqual(summary);
+    expect(await new SteadyEngine(engine, { recover: async () => undefined }).prefill({ messages })).toEqual(
+      summary,
+    );
+    const controller = new AbortController();
+    const slow = engine.prefill({ messages: [{ role: 'user', content: 'slow' }] }, controller);
+    controller.abort();
+    await expect(slow).rejects.toSatisfy(isAbortError);
+  });
+
   it('refuses a request that cannot be sent, and answers the next', async () => {
     const engine = await load();
     const odd = { ...request, logit_bias: { 1: (() => 1) as unknown as number } };

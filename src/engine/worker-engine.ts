@@ -14,6 +14,7 @@ import type { EngineOptions, LoadSettings } from './engine-options.ts';
 import type { EngineWorker } from './shared-worker-port.ts';
 import type { FitReport } from './fit-report.ts';
 import { ChatSessions } from './chat-sessions.ts';
+import type { PrefillRequest, PrefillSummary } from './prefill.ts';
 import type { SavedConversation, Sessions } from './session.ts';
 import type {
   ChatCompletion,
@@ -94,6 +95,10 @@ export class WorkerEngine implements Engine {
     return (await this.#connection.count(messages, signal)) as number;
   }
 
+  async prefill(request: PrefillRequest, { signal }: CallOptions = {}): Promise<PrefillSummary> {
+    return (await this.#connection.call('prefill', request, signal)) as PrefillSummary;
+  }
+
   /** What the model takes on the GPU, and what was given up for it. */
   plan(): FitReport | undefined {
     return this.info.plan;
@@ -159,7 +164,11 @@ class WorkerConnection {
     return (await this.#request({ type: 'load', call, options }, signal, onProgress)) as EngineInfo;
   }
 
-  async call(type: 'chat' | 'complete', request: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+  async call(
+    type: 'chat' | 'complete' | 'prefill',
+    request: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
     return this.#request({ type, call: this.#nextCall(), request }, signal);
   }
 

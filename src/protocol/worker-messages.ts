@@ -16,6 +16,7 @@ export type WorkerRequest =
   | { readonly type: 'chat'; readonly call: number; readonly request: unknown }
   | { readonly type: 'complete'; readonly call: number; readonly request: unknown }
   | { readonly type: 'count'; readonly call: number; readonly messages: unknown }
+  | { readonly type: 'prefill'; readonly call: number; readonly request: unknown }
   | { readonly type: 'save'; readonly call: number; readonly id: string; readonly messages: unknown }
   | { readonly type: 'restore'; readonly call: number; readonly id: string }
   | { readonly type: 'forget'; readonly call: number; readonly id: string }

@@ -9,6 +9,7 @@ import type {
   TextCompletions,
 } from '../engine/engine.ts';
 import { ChatSessions } from '../engine/chat-sessions.ts';
+import type { PrefillRequest, PrefillSummary } from '../engine/prefill.ts';
 import type { SavedConversation, Sessions } from '../engine/session.ts';
 import type { EngineOptions } from '../engine/engine-options.ts';
 import type {
@@ -86,6 +87,14 @@ export class CountingEngine implements Engine {
   async countTokens(messages: readonly ChatMessage[]): Promise<number> {
     await nextTurn();
     return messages.length;
+  }
+
+  async prefill({ messages }: PrefillRequest, { signal }: CallOptions = {}): Promise<PrefillSummary> {
+    while (messages[0]?.content === 'slow') {
+      await nextTurn();
+      signal?.throwIfAborted();
+    }
+    return { promptTokens: messages.length, cachedTokens: 0, computedTokens: messages.length };
   }
 
   onMetrics(listener: MetricsListener): () => void {

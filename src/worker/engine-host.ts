@@ -2,6 +2,7 @@ import { AutoglmError, isAbortError, toError } from '../base/errors.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineOptions, LoadSettings } from '../engine/engine-options.ts';
 import type { ChatCompletionRequest, ChatMessage, CompletionRequest } from '../engine/openai.ts';
+import { NO_PREFILL, type PrefillRequest } from '../engine/prefill.ts';
 import type { WorkerRequest, WorkerResponse } from '../protocol/worker-messages.ts';
 
 /** Opens the engine that a host serves. */
@@ -69,6 +70,11 @@ export class EngineHost {
       case 'count': {
         const messages = message.messages as readonly ChatMessage[];
         const value = await this.#requireEngine().countTokens?.(messages, { signal });
+        return { type: 'result', call, value };
+      }
+      case 'prefill': {
+        const request = message.request as PrefillRequest;
+        const value = (await this.#requireEngine().prefill?.(request, { signal })) ?? NO_PREFILL;
         return { type: 'result', call, value };
       }
       case 'save':
