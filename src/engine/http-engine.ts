@@ -1,5 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { AutoglmError, isAbortError } from '../base/errors.ts';
+import { AutoglmError, isAbortError, isAutoglmError } from '../base/errors.ts';
 import type { ListedModel, ModelList } from '../protocol/helper-http.ts';
 import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from './engine.ts';
 import { inlineImages } from './inline-images.ts';
@@ -12,6 +12,7 @@ import type {
   CompletionRequest,
 } from './openai.ts';
 import { fromOpenAIError } from './openai-errors.ts';
+import { NO_PREFILL, type PrefillRequest, type PrefillSummary } from './prefill.ts';
 
 /** Which server an `HttpEngine` speaks to. */
 export interface HttpEngineOptions {
@@ -26,6 +27,9 @@ export interface HttpEngineOptions {
 }
 
 const HELPER_STALL_MS = 45_000;
+
+/** Status of a route that a server does not have, or of a model that it does not run. */
+const NOT_FOUND = 404;
 
 /** An engine behind an OpenAI-compatible HTTP server: the linked helper, or vLLM, SGLang and the like. */
 export class HttpEngine implements Engine {
@@ -44,6 +48,21 @@ export class HttpEngine implements Engine {
     const complete = (request: CompletionRequest, options: CallOptions = {}) =>
       this.#complete(request, options);
     this.completions = { create: complete as TextCompletions['create'] };
+  }
+
+  /** Only a helper, and one that is new enough, computes ahead; others are not asked. */
+  async prefill(request: PrefillRequest, options: CallOptions = {}): Promise<PrefillSummary> {
+    if (this.#connection.face !== 'helper') return NO_PREFILL;
+    const signal = this.#combine(options.signal);
+    const messages = await inlineImages(request.messages, signal);
+    const body = { ...request, messages, model: this.info.model };
+    try {
+      const response = await this.#connection.request('/v1/autoglm/prefill', body, signal);
+      return (await this.#connection.readJson(response, signal)) as PrefillSummary;
+    } catch (error) {
+      if (isAutoglmError(error) && error.value === NOT_FOUND) return NO_PREFILL;
+      throw error;
+    }
   }
 
   /** The server keeps its model; only calls from here end. */

@@ -193,8 +193,12 @@ function stopReason(error: unknown, signal: AbortSignal): unknown {
   return signal.aborted && signal.reason instanceof AutoglmError ? signal.reason : error;
 }
 
-/** What the engine does not check itself: whom the request is for, and that its images are safe to look at. */
-function checkChat(body: unknown, host: ModelHost): Body {
+/**
+ * What the engine does not check itself: whom the request is for, and that its images are safe to look at.
+ *
+ * @throws Refusal
+ */
+export function checkChat(body: unknown, host: ModelHost): Body {
   const request = (body ?? {}) as ChatCompletionRequest;
   const { messages, model } = request;
   if (!Array.isArray(messages)) {

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { openHelperEngine, openRemoteEngine } from '../engine/helper-engine.ts';
+import { HttpConnection, HttpEngine } from '../engine/http-engine.ts';
 import type { ChatCompletionChunk } from '../engine/openai.ts';
 import { startHelper, type RunningHelper } from './running-helper.test-support.ts';
 
@@ -55,6 +56,46 @@ describe('HttpEngine', () => {
     await expect(openRemoteEngine({ ...options, apiKey: 'wrong', model: 'scripted' })).rejects.toMatchObject({
       code: 'http-status',
     });
+  });
+
+  it('lets a helper compute ahead, of which a client has one at a time', async () => {
+    await using helper = await startHelper();
+    const engine = await open(helper);
+    const summary = { promptTokens: 3, cachedTokens: 1, computedTokens: 2 };
+    const nothing = { promptTokens: 0, cachedTokens: 0, computedTokens: 0 };
+    const request = {
+      messages: [{ role: 'system', content: 'Be brief.' }],
+      next: 'image',
+      replaces: 'c',
+    } as const;
+    expect(await engine.prefill(request)).toEqual(summary);
+    expect(helper.engine.prefills).toEqual([request]);
+    const slow = engine.prefill({ messages: [{ role: 'system', content: 'slow' }] });
+    await until(() => helper.engine.prefills.length === 2);
+    expect(await engine.prefill(request)).toEqual(summary);
+    expect(await slow).toEqual(nothing);
+    const url = 'https://page.example/a.png';
+    const json = { 'content-type': 'application/json' };
+    const linked = { ...json, authorization: `Bearer ${helper.key}` };
+    const body = JSON.stringify({
+      messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+    });
+    const path = '/v1/autoglm/prefill';
+    expect((await helper.ask({ method: 'POST', path, headers: linked, body })).status).toBe(400);
+    expect((await helper.ask({ method: 'POST', path, headers: json, body })).status).toBe(401);
+    expect(helper.engine.prefills).toHaveLength(3);
+  });
+
+  it('asks no server for it that does not know how', async () => {
+    await using helper = await startHelper();
+    const request = { messages: [{ role: 'system', content: 'Be brief.' }] } as const;
+    const nothing = { promptTokens: 0, cachedTokens: 0, computedTokens: 0 };
+    const remote = await openRemoteEngine({ helperUrl: helper.url, apiKey: helper.key, model: 'scripted' });
+    expect(await remote.prefill(request)).toEqual(nothing);
+    expect(helper.engine.prefills).toEqual([]);
+    // As a helper of an older version: no such route.
+    const connection = new HttpConnection({ face: 'helper', url: `${helper.url}/old`, token: helper.key });
+    expect(await new HttpEngine(connection, remote.info).prefill(request)).toEqual(nothing);
   });
 
   it("throws the engine's own faults, from a call and from the middle of a stream", async () => {

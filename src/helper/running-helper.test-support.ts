@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { AutoglmError } from '../base/errors.ts';
 import type { CallOptions, ChatCompletions, Engine, EngineInfo, TextCompletions } from '../engine/engine.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest } from '../engine/openai.ts';
+import type { PrefillRequest, PrefillSummary } from '../engine/prefill.ts';
 import { ClientRegistry } from './client-registry.ts';
 import { ModelHost } from './model-host.ts';
 import { OfferedModels } from './offered-models.ts';
@@ -30,6 +31,7 @@ export class ScriptedEngine implements Engine {
     create: async (): Promise<never> => Promise.reject(new Error('The script has chats only.')),
   };
   readonly requests: ChatCompletionRequest[] = [];
+  readonly prefills: PrefillRequest[] = [];
   delayMs = 0;
   /** Put behind every word. */
   padding = '';
@@ -49,6 +51,16 @@ export class ScriptedEngine implements Engine {
       return toCompletion(words.join(''), words.length);
     };
     this.chat = { completions: { create: create as ChatCompletions['create'] } };
+  }
+
+  /** Ends with its signal alone where the message says `slow`. */
+  async prefill(request: PrefillRequest, { signal }: CallOptions = {}): Promise<PrefillSummary> {
+    this.prefills.push(request);
+    while (request.messages[0]?.content === 'slow') {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      signal?.throwIfAborted();
+    }
+    return { promptTokens: 3, cachedTokens: 1, computedTokens: 2 };
   }
 
   async countTokens(): Promise<number> {

@@ -15,6 +15,7 @@ import { HelperMetrics } from './metrics.ts';
 import type { ModelHost } from './model-host.ts';
 import { addModelRoutes } from './model-routes.ts';
 import type { OfferedModels } from './offered-models.ts';
+import { addPrefillRoute } from './prefill-route.ts';
 import { addPairRoutes } from './pair-routes.ts';
 import type { PairingCode } from './pairing-code.ts';
 import { Refusal, retryAfter, type RefusalReason } from './refusal.ts';
@@ -113,6 +114,7 @@ export function createHelperServer(options: HelperServerOptions): HelperServer {
   addModelRoutes(app, { host, queue, offered: options.offered, isFixed: options.isModelFixed === true });
   const { stallTimeoutMs } = limits;
   addAnswerRoutes(app, { host, queue, metrics, stopping: stopping.signal, stallTimeoutMs });
+  addPrefillRoute(app, { host, stopping: stopping.signal });
 
   let closed: Promise<void> | undefined;
   return {

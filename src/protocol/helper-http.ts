@@ -8,6 +8,7 @@
  * | `POST /pair/approve` | that page alone | `PairApproval` → `PairGrant` |
  * | `POST /pair/claim?code=…` | any origin that knows the code that the helper shows | `PairClaim` → `PairGrant` |
  * | `GET /v1/models`, `POST /v1/chat/completions` | token | OpenAI's, a model with `HelperModelFacts` in `autoglm` |
+ * | `POST /v1/autoglm/prefill` | token | the engine's `PrefillRequest` → `PrefillSummary`; a client's next one ends it |
  * | `POST /v1/autoglm/models` | token | `ModelOffer` → `ModelOfferAnswer`: which shards are still needed |
  * | `PUT /v1/autoglm/models/:id/:shard` | token | the shard's bytes; kept when its sha256 is right |
  * | `POST /v1/autoglm/models/:id/load` | token | runs it → `HelperHealth` |
