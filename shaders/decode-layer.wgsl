@@ -1,8 +1,8 @@
 enable subgroups;
-// A decoder layer from its attention to what follows it, in one dispatch: attention over splits of the keys, their
-// join, o, the norms around it, gate/up with SwiGLU, down, its norms, and in `finish` (preludes/layer-end-*.wgsl) the
-// next layer's qkv. A dispatch of its own costs each of those 4 us and more on a large GPU, of which memory is idle for
-// most.
+// A decoder layer from its attention to what follows it, in one dispatch: attention over splits of the keys and their
+// join (preludes/layer-attention.wgsl, or layer-joins-splits.wgsl after a dispatch for the splits), o, the norms around
+// it, gate/up with SwiGLU, down, its norms, and in `finish` (preludes/layer-end-*.wgsl) the next layer's qkv. A dispatch
+// of its own costs each of those 4 us and more on a large GPU, of which memory is idle for most.
 //
 // WORKGROUPS workgroups, all of which must run at the same time: each computes a block of each product's rows and waits
 // for the others' in between. They meet in `mail` (preludes/layer-mail.wgsl), which must be zero at the start; each
@@ -13,16 +13,12 @@ enable subgroups;
 @group(0) @binding(0) var<storage, read> layer: array<vec4u>;
 // [H, D] queries, then from RESIDUAL on the residual stream.
 @group(0) @binding(1) var<storage, read> stream: array<vec4f>;
-// The layer's cache, [slots, KV, CONTEXT, D] each.
-@group(0) @binding(2) var<storage, read> keys_in: array<CacheQuad>;
-@group(0) @binding(3) var<storage, read> values_in: array<CacheQuad>;
 @group(0) @binding(4) var<storage, read> rows: array<Row>;
 @group(0) @binding(5) var<storage, read_write> mail: array<atomic<u32>>;
 @group(0) @binding(6) var<storage, read_write> old_mail: array<u32>;
 @group(0) @binding(7) var<storage, read> next: array<vec4u>;
 
 override EPSILON: f32;
-override SCALE: f32;
 
 const C_GROUPS = C / 32u;
 const HD_GROUPS = HD / 32u;
@@ -33,9 +29,10 @@ const SUBGROUPS = WORKGROUP / SUBGROUP;
 // Where `stream` has the residual stream, in vectors.
 const RESIDUAL = HD / 4u;
 
-// What lies in `mail`: [H, SPLITS, SPLIT_WORDS], [HD], [C], [F] and [C] values, each in the order in which it is received.
+// What lies in `mail`: what attention exchanges, then [HD], [C], [F] and [C] values, each in the order in which it is
+// received.
 const ATTENDED = 0u;
-const JOINED = ATTENDED + H * SPLITS * SPLIT_WORDS;
+const JOINED = ATTENDED + ATTENTION_WORDS;
 const PROJECTED = JOINED + HD;
 const ACTIVATED = PROJECTED + C;
 const REDUCED = ACTIVATED + F;
@@ -166,6 +163,14 @@ fn sandwich(place: u32, post: Octet, pre: Octet, index: u32) {
 // For products of what `sandwich` left, until the next one.
 fn pre_scale() -> f32 { return rms_scale(PRE); }
 
+// The first eight invocations' quads of a block of 32 attended outputs.
+fn send_joined(block: u32, value: vec4f, index: u32) {
+  for (var i = 0u; i < 4u; i++) {
+    let k = block * 32u + index * 4u + i;
+    send(JOINED + (k % 8u) * HD_OCTETS + k / 8u, value[i]);
+  }
+}
+
 // A projection's rows go to where their octets are received.
 fn send_rows(part: Rows, place: u32, index: u32) {
   for (var quad = index; quad < part.count / 4u; quad += WORKGROUP) {
@@ -212,11 +217,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(local_invocation_in
   for (var word = workgroup * WORKGROUP + index; word <= STATUS; word += WORKGROUPS * WORKGROUP) {
     old_mail[word] = 0u;
   }
-  for (var item = workgroup; item < KV * SPLITS; item += WORKGROUPS) {
-    attend(item, index);
-  }
-  // Software runs a workgroup's subgroups in turns that end at barriers: none may wait for words that are not sent.
-  workgroupBarrier();
+  attend(workgroup, index);
   load_first(o, index);
   for (var block = workgroup; block < HD_GROUPS; block += WORKGROUPS) {
     join(block, index);

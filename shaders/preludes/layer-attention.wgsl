@@ -1,10 +1,17 @@
 // Decode attention inside a dispatch of other work: workgroups attend to splits of the keys and send what came out, and
 // others join it.
-// Expects: H, KV, D, HD, CONTEXT, SPLITS, SUBGROUP, SUBGROUPS and SCALE, where in `mail` ATTENDED and JOINED are, the
-// buffers stream, keys_in, values_in and rows, a cache prelude and layer-mail.
+// Expects: H, KV, D, CONTEXT, SPLITS, SUBGROUP and SUBGROUPS, where in `mail` ATTENDED is, the buffers stream and rows,
+// a cache prelude and layer-mail.
+
+// The layer's cache, [slots, KV, CONTEXT, D] each.
+@group(0) @binding(2) var<storage, read> keys_in: array<CacheQuad>;
+@group(0) @binding(3) var<storage, read> values_in: array<CacheQuad>;
+
+override SCALE: f32;
 
 // A split's output by components of its quads, its largest score and the sum of its shares.
 const SPLIT_WORDS = D + 2u;
+const ATTENTION_WORDS = H * SPLITS * SPLIT_WORDS;
 const QUADS = D / 4u;
 // Quads of a head that an invocation takes in turn; SUBGROUP invocations hold one each.
 const LANE_QUADS = max(1u, QUADS / SUBGROUP);
@@ -24,8 +31,16 @@ fn keys_a_split(key_count: u32) -> u32 {
   return (even + 7u) / 8u * 8u;
 }
 
+fn attend(workgroup: u32, index: u32) {
+  for (var item = workgroup; item < KV * SPLITS; item += WORKGROUPS) {
+    attend_split(item, index);
+  }
+  // Software runs a workgroup's subgroups in turns that end at barriers: none may wait for words that are not sent.
+  workgroupBarrier();
+}
+
 // A split of a KV head's keys, with a query head for each subgroup. Nothing is shared but the cached lines of keys.
-fn attend(item: u32, index: u32) {
+fn attend_split(item: u32, index: u32) {
   let kv_head = item % KV;
   let split = item / KV;
   let row = rows[0];
@@ -166,10 +181,7 @@ fn join(block: u32, index: u32) {
     for (var row = 1u; row < WORKGROUP / JOINERS; row++) {
       sum += join_sums[row * 8u + index];
     }
-    for (var i = 0u; i < 4u; i++) {
-      let k = block * 32u + index * 4u + i;
-      send(JOINED + (k % 8u) * HD_OCTETS + k / 8u, sum[i]);
-    }
+    send_joined(block, sum, index);
   }
   workgroupBarrier();
 }

@@ -1,3 +1,4 @@
+import type { DecodeReach } from '../model/compile-options.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { measurePlan } from '../model/plan-cost.ts';
 import type { Sequence } from '../model/text-model.ts';
@@ -64,7 +65,8 @@ async function benchBatch(model: LanguageModel, batch: number, options: BenchOpt
     runs.push(await measureRun(model, batch, options));
     peakHeapBytes = maximum(peakHeapBytes, readHeapBytes());
   }
-  const { dispatches, weightBytes } = measurePlan(model.text.decodePlan(batch));
+  const reach = reachFor(model, batch, options);
+  const { dispatches, weightBytes } = measurePlan(model.text.decodePlan(batch, reach));
   const decodeMs = median(runs.map((run) => run.decodeMs));
   const prefillMs = median(runs.map((run) => run.prefillMs));
   const stepsPerSecond = (outputTokens * 1000) / decodeMs;
@@ -98,7 +100,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   const { promptTokens, outputTokens, cachedTokens } = options;
   const { text, sampler, device } = model;
   const preparedAt = performance.now();
-  const recordDecode = await text.prepareDecode(batch);
+  const recordDecode = await text.prepareDecode(batch, reachFor(model, batch, options));
   const recordSample = await sampler.prepareSample(batch);
   startSequences(model, batch);
   const startedAt = performance.now();
@@ -138,6 +140,10 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
     decodeMs: performance.now() - firstTokenAt,
     hostMs,
   };
+}
+
+function reachFor(model: LanguageModel, batch: number, options: BenchOptions): DecodeReach {
+  return model.text.reachFor(batch, options.cachedTokens ?? options.promptTokens);
 }
 
 async function prefillAll(model: LanguageModel, batch: number, promptTokens: number): Promise<void> {

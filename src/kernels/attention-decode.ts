@@ -31,7 +31,7 @@ export function attentionDecodeInt8(
 }
 
 /** Attention of one token a sequence over each part of the keys; its parts are yet to be joined. */
-function splitKeys(options: SplitKeysOptions): KernelCall {
+export function splitKeys(options: SplitKeysOptions): KernelCall {
   const { tiling } = options;
   const label = `${options.label}.split`;
   if (tiling && supportsAttentionSplit(options, tiling)) return attentionSplit({ ...options, label, tiling });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { splitKeys } from './attention-decode.ts';
 import { packCache, unpackCache, UNTOUCHED_CACHE } from './cache-packing.test-support.ts';
 import { COUNTING_WORD, decodeLayer, DECODE_LAYER_STORAGE_BUFFERS, layerMail } from './decode-layer.ts';
 import { decodeLayerReference } from './decode-layer.reference.ts';
@@ -68,11 +69,20 @@ const SIZES = {
   tiling: { workgroups: 1, workgroup: 64, splits: 4 },
   leastSubgroup: 4,
 } as const;
-const TOKEN = { position: [7, 9, 4], slot: 1, cacheIndex: 69 } as const;
+const TOKEN = { position: [7, 9, 4], slot: 1 } as const;
 
-/** A layer's buffers with random contents, the call on them, and what the twin makes of them. */
-function createCase(end: 'qkv' | 'head') {
-  const { C, H, KV, D, F, rotaryDimensions, context } = SIZES;
+/** How a layer attends: in its dispatch, or in one before it with so many splits. */
+interface Attention {
+  readonly keyCount: number;
+  readonly splitsBefore?: number;
+}
+
+/** A layer's buffers with random contents, the calls on them, and what the twin makes of them. */
+function createCase(end: 'qkv' | 'head', { keyCount, splitsBefore }: Attention = { keyCount: 70 }) {
+  const { C, H, KV, D, F, rotaryDimensions } = SIZES;
+  const context = Math.max(SIZES.context, keyCount + 3);
+  const sizes = { ...SIZES, context };
+  const token = { ...TOKEN, cacheIndex: keyCount - 1 };
   const layer = new Arena('layer');
   const next = new Arena('next');
   const vector = (arena: Arena, length: number, seed: number) => {
@@ -94,7 +104,10 @@ function createCase(end: 'qkv' | 'head') {
   const hidden = randomFloats(C, 12);
   const rope = randomFloats(20 * rotaryDimensions, 13);
   const cache = packCache(new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE), 'f16');
-  const mail = new Uint32Array(layerMail(SIZES).words);
+  const attended = splitsBefore
+    ? { splits: splitsBefore, partialOutput: ref('partialOutput'), partialStats: ref('partialStats') }
+    : undefined;
+  const mail = new Uint32Array(layerMail({ ...sizes, attended }).words);
   const arrays = {
     layer: layer.data,
     next: next.data,
@@ -102,7 +115,10 @@ function createCase(end: 'qkv' | 'head') {
     keys,
     values,
     rope,
-    rows: rowWords([TOKEN]),
+    rows: rowWords([token]),
+    // Splits without keys leave them as they were, and nothing may read that.
+    partialOutput: new Float32Array(H * (splitsBefore ?? 1) * D).fill(NaN),
+    partialStats: new Float32Array(H * (splitsBefore ?? 1) * 2).fill(NaN),
     mail,
     oldMail: new Uint32Array(mail.length).fill(7),
     nextStream: new Float32Array(H * D + C),
@@ -112,7 +128,8 @@ function createCase(end: 'qkv' | 'head') {
   };
   const call = decodeLayer({
     label: 'test',
-    ...SIZES,
+    ...sizes,
+    attended,
     weights: {
       o: o.matrix,
       postAttentionNorm: postAttentionNorm.ref,
@@ -154,28 +171,48 @@ function createCase(end: 'qkv' | 'head') {
       postMlpNorm: postMlpNorm.values,
       norm: norm.values,
     },
-    SIZES,
-    TOKEN,
+    sizes,
+    token,
   );
-  return { call, arrays, expected, rope, qkv: qkv.values, bias: bias.values };
+  const before = attended
+    ? [
+        splitKeys({
+          label: 'splits',
+          ...sizes,
+          ...attended,
+          columns: 1,
+          tiling: { workgroup: 64, keyLanes: 4, keys: 4, headGroups: 2 },
+          q: ref('stream'),
+          keys: ref('keys'),
+          values: ref('values'),
+          rows: ref('rows'),
+        }),
+      ]
+    : [];
+  const calls = [...before, call];
+  const words = layerMail({ ...sizes, attended });
+  return { call, calls, arrays, sizes, token, words, expected, rope, qkv: qkv.values, bias: bias.values };
 }
 
 describe('DecodeLayer', () => {
   const device = useDevice({ storageBuffers: DECODE_LAYER_STORAGE_BUFFERS });
-  const words = layerMail(SIZES);
 
-  it("matches the reference up to the next layer's query, key and value", async () => {
-    const { call, arrays, expected, rope, qkv, bias } = createCase('qkv');
+  it.each([
+    ['attention in it', { keyCount: 70 }],
+    // More splits than the eights of invocations take in one go.
+    ['40 splits before it', { keyCount: 1250, splitsBefore: 40 }],
+  ])("matches the reference up to the next layer's query, key and value: %s", async (_name, attention) => {
+    const { calls, arrays, sizes, token, words, expected, rope, qkv, bias } = createCase('qkv', attention);
     const outputs = ['nextStream', 'nextKeys', 'nextValues', 'mail', 'oldMail'];
-    const results = await runKernel(device(), call, arrays, { outputs });
-    const { H, KV, D, context } = SIZES;
+    const results = await runKernel(device(), calls, arrays, { outputs });
+    const { H, KV, D, context } = sizes;
     const stream = new Float32Array(results.nextStream);
     expectClose(stream.subarray(H * D), expected.hidden, TOLERANCE);
     const cache = {
       keys: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
       values: new Float32Array(2 * KV * context * D).fill(UNTOUCHED_CACHE),
     };
-    const q = ropeQkvInt8Reference({ x: expected.y, weight: qkv, bias, rope }, [TOKEN], cache, SIZES);
+    const q = ropeQkvInt8Reference({ x: expected.y, weight: qkv, bias, rope }, [token], cache, sizes);
     expectClose(stream.subarray(0, H * D), q, TOLERANCE);
     // The cache rounds to f16; untouched places are large on purpose, so written rows are looked at alone.
     for (const [name, written] of [
@@ -194,9 +231,12 @@ describe('DecodeLayer', () => {
     expect(left.every((word) => word === 0)).toBe(true);
   });
 
-  it("matches the reference up to the head's input", async () => {
-    const { call, arrays, expected } = createCase('head');
-    const results = await runKernel(device(), call, arrays, { outputs: ['codes', 'totals', 'mail'] });
+  it.each([
+    ['attention in it', { keyCount: 70 }],
+    ['3 of 4 splits before it', { keyCount: 70, splitsBefore: 4 }],
+  ])("matches the reference up to the head's input: %s", async (_, attention) => {
+    const { calls, arrays, words, expected } = createCase('head', attention);
+    const results = await runKernel(device(), calls, arrays, { outputs: ['codes', 'totals', 'mail'] });
     expectInt8Close(results, {
       exact: Float32Array.from(expected.y),
       rounded: roundToInt8Digits(expected.y),
@@ -206,7 +246,7 @@ describe('DecodeLayer', () => {
   });
 
   it('says so when a workgroup waits in vain, and ends', async () => {
-    const { call, arrays } = createCase('head');
+    const { call, arrays, words } = createCase('head');
     // Compiled for two workgroups, of which one never comes.
     const alone: KernelCall = { ...twoWorkgroups(call), grid: [1, 1, 1] };
     const results = await runKernel(device(), alone, arrays, { outputs: ['mail'] });
@@ -214,7 +254,7 @@ describe('DecodeLayer', () => {
   });
 
   it('counts its workgroups and does nothing else when asked to', async () => {
-    const { call, arrays } = createCase('head');
+    const { call, arrays, words } = createCase('head');
     const rows = arrays.rows.slice();
     rows[COUNTING_WORD] = 1;
     const results = await runKernel(

@@ -1,13 +1,14 @@
 import attentionSource from '#shaders/preludes/layer-attention.wgsl?raw';
 import endHeadSource from '#shaders/preludes/layer-end-head.wgsl?raw';
 import endQkvSource from '#shaders/preludes/layer-end-qkv.wgsl?raw';
+import joinsSplitsSource from '#shaders/preludes/layer-joins-splits.wgsl?raw';
 import mailSource from '#shaders/preludes/layer-mail.wgsl?raw';
 import rowsSource from '#shaders/preludes/layer-rows.wgsl?raw';
 import source from '#shaders/decode-layer.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
-import { APPEND_QUAD, cachePrelude, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 
 /** Storage buffers that `decodeLayer` binds: more than every device grants. */
@@ -24,6 +25,15 @@ export interface LayerTiling {
   readonly workgroup: number;
   /** Parts of a KV head's keys, each of which a workgroup attends to. */
   readonly splits: number;
+}
+
+/** What the splits of a layer's attention left (`splitKeys`), in a dispatch before the layer's. */
+export interface AttendedSplits {
+  readonly splits: number;
+  /** [H, splits, D] f32 */
+  readonly partialOutput: BufferRef;
+  /** [H, splits, 2] f32 */
+  readonly partialStats: BufferRef;
 }
 
 /** The weights of a layer that `decodeLayer` reads, all in one buffer; shapes as in `TextLayerWeights`. */
@@ -63,6 +73,8 @@ export interface DecodeLayerOptions extends Omit<RopeAppendOptions, 'qkv' | 'bia
   readonly weights: LayerWeights;
   /** [H, D] queries, then [C] the residual stream before the layer; not the buffer that `end` writes */
   readonly stream: BufferRef;
+  /** Absent: the layer's dispatch attends to `keys` and `values` itself. */
+  readonly attended?: AttendedSplits | undefined;
   /** [`layerMailWords`] zero; and the mail of the dispatch before, which becomes zero */
   readonly mail: BufferRef;
   readonly oldMail: BufferRef;
@@ -85,8 +97,9 @@ export function layerMail({
   D,
   F,
   tiling,
-}: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'tiling'>): LayerMail {
-  const status = H * tiling.splits * (D + 2) + H * D + 2 * C + F;
+  attended,
+}: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'tiling' | 'attended'>): LayerMail {
+  const status = (attended ? 0 : H * tiling.splits * (D + 2)) + H * D + 2 * C + F;
   return { words: status + 3, status, residents: status + 2 };
 }
 
@@ -105,12 +118,12 @@ export function supportsDecodeLayer(
   );
 }
 
-/** A decoder layer after its attention, and the next layer's qkv product or the head's input. */
+/** A decoder layer from its attention on, or its join alone, and the next layer's qkv product or the head's input. */
 export function decodeLayer(options: DecodeLayerOptions): KernelCall {
   const { label, C, H, D, F, epsilon, tiling, leastSubgroup, cacheFormat } = options;
-  const { weights, rows, stream, keys, values, mail, oldMail, end } = options;
+  const { weights, rows, stream, keys, values, attended, mail, oldMail, end } = options;
   const { o, postAttentionNorm, preMlpNorm, gateUp, down, postMlpNorm } = weights;
-  const { workgroups, workgroup, splits } = tiling;
+  const { workgroups, workgroup } = tiling;
   const hasQkv = 'qkv' in end;
   const qkvRows = hasQkv ? end.qkv.N : 0;
   const { lanesC, lanesHd, cBlock, fBlock, qkvBlock, mostSums } = shareRows(options, qkvRows);
@@ -127,7 +140,9 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         ROUND_INT8,
         prelude('layer-mail', mailSource),
         prelude('layer-rows', rowsSource),
-        prelude('layer-attention', attentionSource),
+        ...(attended
+          ? [KEYS_PER_SPLIT, prelude('layer-joins-splits', joinsSplitsSource)]
+          : [prelude('layer-attention', attentionSource)]),
         ...(hasQkv
           ? [APPEND_QUAD, prelude('layer-end-qkv', endQkvSource)]
           : [prelude('layer-end-head', endHeadSource)]),
@@ -140,7 +155,7 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         HD: H * D,
         F,
         QKV: qkvRows,
-        SPLITS: splits,
+        SPLITS: (attended ?? tiling).splits,
         ...ropeConstants(options),
         LANES_C: lanesC,
         LANES_HD: lanesHd,
@@ -158,13 +173,14 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         NEXT_NORM: vectorPlace(end.norm),
         ...(hasQkv && { ...matrixPlace('QKV', end.qkv), QKV_BIAS: vectorPlace(end.qkvBias) }),
       },
-      constants: { EPSILON: epsilon, SCALE: 1 / Math.sqrt(D) },
+      constants: { EPSILON: epsilon, ...(!attended && { SCALE: 1 / Math.sqrt(D) }) },
     },
     bindings: {
       layer,
       stream,
-      keys_in: keys,
-      values_in: values,
+      ...(attended
+        ? { partial_output: attended.partialOutput, partial_stats: attended.partialStats }
+        : { keys_in: keys, values_in: values }),
       rows,
       mail,
       old_mail: oldMail,
@@ -188,8 +204,8 @@ export function layerWorkgroupBytes(
   const { C, H, KV, D, tiling, leastSubgroup } = options;
   const { mostSums } = shareRows(options, (H + 2 * KV) * D);
   const octets = Math.max(C, H * D) / 8;
-  // Digits and their totals, sums of rows, the join of the splits, rounding, and sums of squares.
-  return octets * 18 + mostSums * 16 + tiling.workgroup * (16 + 8 + 8 / leastSubgroup) + 64;
+  // Digits and their totals, sums of rows, the join of the splits with its statistics, rounding, and sums of squares.
+  return octets * 18 + mostSums * 16 + tiling.workgroup * (16 + 1 + 8 + 8 / leastSubgroup) + 64;
 }
 
 /** Which rows a workgroup takes, in quads, how many invocations share one, and the sums that this leaves, in quads. */

@@ -167,6 +167,11 @@ export class ActiveSequence {
     );
   }
 
+  /** Keys that its next step attends to, once its prompt is computed. */
+  get keyCount(): number {
+    return this.request.tokenIds.length + this.issued;
+  }
+
   get lastId(): number | undefined {
     return this.#lastId;
   }

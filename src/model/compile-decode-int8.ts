@@ -1,4 +1,4 @@
-import { attentionDecodeInt8 } from '../kernels/attention-decode.ts';
+import { attentionDecodeInt8, splitKeys } from '../kernels/attention-decode.ts';
 import { decodeLayer, layerMail, type LayerTiling } from '../kernels/decode-layer.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
@@ -10,7 +10,7 @@ import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
 import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
 import { swigluInt8 } from '../kernels/swiglu-int8.ts';
-import type { CompileOptions, Int8Tilings } from './compile-options.ts';
+import type { CompileOptions, DecodeReach, Int8Tilings } from './compile-options.ts';
 import type { TextConfig } from './config.ts';
 import type { PlanBuilder } from './plan.ts';
 import { ROW_WORDS } from './step.ts';
@@ -35,7 +35,11 @@ export function supportsInt8({ C, D, F }: TextConfig, { layers, head }: TextWeig
 }
 
 /** Adds a decode step from tokens to the head's input, which it returns. */
-export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights): Int8Activations {
+export function addDecodeInt8(
+  compiler: DecodeInt8Compiler,
+  weights: TextWeights,
+  reach: DecodeReach,
+): Int8Activations {
   const { builder, config, columns } = compiler;
   const { C } = config;
   const rows = builder.buffer(TEXT_BUFFERS.decodeRows, MAX_COLUMNS * ROW_WORDS);
@@ -56,7 +60,7 @@ export function addDecodeInt8(compiler: DecodeInt8Compiler, weights: TextWeights
     quantizeActivations({ label: 'layer.0.quantize', rows: 'tokens', K: C, x: normed, y: x }),
   );
   if (whole && layerTiling) {
-    addWholeLayers(compiler, weights, { rows, x, ...whole, tiling: layerTiling });
+    addWholeLayers(compiler, weights, { rows, x, ...whole, tiling: layerTiling, reach });
     return x;
   }
   weights.layers.forEach((layer, index) => {
@@ -80,39 +84,67 @@ interface Streams {
   readonly hidden: BufferRef;
 }
 
-function addStreams({ builder, config: { C, H, D } }: DecodeInt8Compiler): Streams {
+function addStreams({ builder, config }: DecodeInt8Compiler): Streams {
+  const { C, H, D } = config;
   const streams = [builder.buffer('stream.0', H * D + C), builder.buffer('stream.1', H * D + C)] as const;
-  const queryBytes = H * D * 4;
   return {
     streams,
-    q: { ...streams[0], byteLength: queryBytes },
-    hidden: { ...streams[0], byteOffset: queryBytes, byteLength: C * 4 },
+    q: queriesOf(streams[0], config),
+    hidden: { ...streams[0], byteOffset: H * D * 4, byteLength: C * 4 },
   };
 }
 
-/** Adds the layers in a dispatch each, from attention to what the next layer's attention reads. */
+function queriesOf(stream: BufferRef, { H, D }: TextConfig): BufferRef {
+  return { ...stream, byteLength: H * D * 4 };
+}
+
+/**
+ * Adds the layers in a dispatch each, from attention to what the next layer's attention reads; where the step is to reach
+ * far, with one more for attention's splits.
+ */
 function addWholeLayers(
   compiler: DecodeInt8Compiler,
   { layers, finalNorm }: TextWeights,
-  refs: Streams & { rows: BufferRef; x: Int8Activations; tiling: LayerTiling },
+  refs: Streams & { rows: BufferRef; x: Int8Activations; tiling: LayerTiling; reach: DecodeReach },
 ): void {
   const { builder, config, options, columns } = compiler;
-  const { rows, x, tiling, streams, q } = refs;
+  const { rows, x, tiling, streams, q, reach } = refs;
+  const { H, D } = config;
+  const { splits } = options;
+  const attended =
+    reach === 'far'
+      ? {
+          splits,
+          partialOutput: builder.buffer('partial-output', H * splits * D),
+          partialStats: builder.buffer('partial-stats', H * splits * 2),
+        }
+      : undefined;
   const rope = builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions);
+  // Each form's own, which only its own layers clear.
   const mail = (index: number): BufferRef =>
-    builder.buffer(`mail.${mailOf(index, layers.length)}`, layerMail({ ...config, tiling }).words);
+    builder.buffer(
+      `${reach}-mail.${mailOf(index, layers.length)}`,
+      layerMail({ ...config, tiling, attended }).words,
+    );
   const turn = { ...config, ...options, rows, columns };
   const first = addKeyValueCache(builder, config, options, 0);
   builder.add(...addQkv(compiler, layers[0], 'layer.0', { rows, q, x, ...first }));
   layers.forEach((layer, index) => {
     const label = `layer.${index}`;
     const next = layers[index + 1];
+    const stream = streams[index % 2];
+    const cache = addKeyValueCache(builder, config, options, index);
+    if (attended) {
+      const split = { ...turn, ...attended, ...cache, tiling: options.splitTiling };
+      builder.add(splitKeys({ ...split, label: `${label}.attention`, q: queriesOf(stream, config) }));
+    }
     builder.add(
       decodeLayer({
         ...turn,
         label,
-        stream: streams[index % 2],
-        ...addKeyValueCache(builder, config, options, index),
+        stream,
+        attended,
+        ...cache,
         epsilon: config.rmsNormEpsilon,
         tiling,
         weights: layer,

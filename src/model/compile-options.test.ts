@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
-import { chooseCompileOptions, type CompileOptions, type CompileRequest } from './compile-options.ts';
+import {
+  chooseCompileOptions,
+  reachesFar,
+  type CompileOptions,
+  type CompileRequest,
+} from './compile-options.ts';
 
 /** What every WebGPU device grants. */
 const LIMITS: DeviceLimits = {
@@ -135,5 +140,16 @@ describe('chooseCompileOptions', () => {
     expect(rowWorkgroup % 8).toBe(0);
     // The sampler's last invocations merge 16 at a time.
     expect(sampleWorkgroup).toBeGreaterThanOrEqual(16);
+  });
+
+  it.each([
+    [true, 'a longer context', { context: 25_600 }],
+    [false, 'a context that ends before', { context: 4096 }],
+    [true, 'a context behind the keys that it was told', { context: 4096, farKeys: 4095 }],
+    [false, 'one that they fill', { context: 4096, farKeys: 4096 }],
+    [false, 'no whole layers', { context: 25_600, layerTiling: undefined }],
+  ])('has a step that reaches far: %s, with %s', (isFar, _, request) => {
+    const layerTiling = { workgroups: 132, workgroup: 512, splits: 64 };
+    expect(reachesFar(choose({}, { layerTiling, ...request } as CompileRequest))).toBe(isFar);
   });
 });

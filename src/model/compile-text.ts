@@ -10,13 +10,13 @@ import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
 import { swigluInt8 } from '../kernels/swiglu-int8.ts';
 import { swiglu } from '../kernels/swiglu.ts';
 import { compileCudaDecode, compileCudaHead, compileCudaPrefill } from './compile-cuda-text.ts';
-import type { CompileOptions } from './compile-options.ts';
+import { reachesFar, type CompileOptions, type DecodeReach } from './compile-options.ts';
 import type { ModelConfig, TextConfig } from './config.ts';
 import { attendMany, digitRows, multiply, multiplyColumns, type ManyRowsCompiler } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
 import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
-import { addKeyValueCache, MAX_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
+import { addKeyValueCache, MAX_COLUMNS, mostColumns, TEXT_BUFFERS } from './text-buffers.ts';
 import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
 
 interface TextCompiler {
@@ -72,23 +72,36 @@ export function lastRope({ text }: ModelConfig): string {
   return `layer.${text.L - 1}.rope`;
 }
 
-/** One token each of `columns` sequences, up to the logits. */
+/** One token each of `columns` sequences, up to the logits; `far` differs from `near` where `reachesFar` says so. */
 export function compileDecode(
   config: ModelConfig,
   weights: TextWeights,
   options: CompileOptions,
   columns: number,
+  reach: DecodeReach = 'near',
 ): Plan {
   if (options.target === 'cuda') return compileCudaDecode(config, weights, options, columns);
-  const builder = new PlanBuilder(`decode x${columns}`);
+  const builder = new PlanBuilder(`decode x${columns}${reach === 'far' ? ', far' : ''}`);
   const compiler = { builder, config: config.text, options, T: columns, columns, emitsDigits: false };
   if (usesInt8(config, weights, options)) {
-    addHeadInt8(compiler, weights, { x: addDecodeInt8(compiler, weights) });
+    addHeadInt8(compiler, weights, { x: addDecodeInt8(compiler, weights, reach) });
     return builder.build();
   }
   const { normed } = compileDecoder(compiler, weights);
   addHead(compiler, weights, normed);
   return builder.build();
+}
+
+/** The decode steps that need the most of each buffer. */
+export function compileDecodes(config: ModelConfig, weights: TextWeights, options: CompileOptions): Plan[] {
+  const compile = (columns: number, reach?: DecodeReach): Plan =>
+    compileDecode(config, weights, options, columns, reach);
+  return [
+    compile(mostColumns(options)),
+    // Whole layers exchange through buffers of their own.
+    ...(options.layerTiling ? [compile(1)] : []),
+    ...(reachesFar(options) ? [compile(1, 'far')] : []),
+  ];
 }
 
 /** Logits of `columns` rows that were copied to the head's input. */

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import type { Capabilities } from '../gpu/capabilities.ts';
 import type { LayerTiling } from '../kernels/decode-layer.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
-import { chooseCompileOptions } from './compile-options.ts';
+import { programLabel } from '../gpu/shader-source.ts';
+import { chooseCompileOptions, type DecodeReach } from './compile-options.ts';
 import { compileDecode } from './compile-text.ts';
 import { parseModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
@@ -54,7 +55,12 @@ const LEAST: Capabilities = {
   hasSubgroups: false,
 };
 
-function compile(capabilities: Capabilities, columns: number, layerTiling?: LayerTiling): Plan {
+function compile(
+  capabilities: Capabilities,
+  columns: number,
+  layerTiling?: LayerTiling,
+  reach?: DecodeReach,
+): Plan {
   const config = parseModelConfig(createSyntheticConfig());
   const tensors = expectedTensors(config).flatMap((tensor) =>
     storedArrays(tensor, weightFormat(tensor, 'q4f16_1', 'default')).map(
@@ -67,7 +73,7 @@ function compile(capabilities: Capabilities, columns: number, layerTiling?: Laye
     slots: 8,
     ...(layerTiling && { layerTiling }),
   });
-  return compileDecode(config, layout.text, options, columns);
+  return compileDecode(config, layout.text, options, columns, reach);
 }
 
 /** A row for each dispatch; layers that are the same as the first are one. */
@@ -158,10 +164,17 @@ describe('The decode step of the 9B model', () => {
     `);
   });
 
-  it('is one dispatch a layer where workgroups may wait for each other', () => {
-    const plan = compile(STOCK, 1, { workgroups: 132, workgroup: 512, splits: 64 });
+  const tiling = { workgroups: 132, workgroup: 512, splits: 64 };
+  it.each([
+    ['is one dispatch a layer where workgroups may wait for each other', 'near', 45],
+    ['is two dispatches a layer there where it reaches far', 'far', 85],
+  ] as const)('%s', (_, reach, expectedDispatches) => {
+    const plan = compile(STOCK, 1, tiling, reach);
     const { dispatches, weightBytes } = measurePlan(plan);
-    expect({ dispatches, weightBytes }).toEqual({ dispatches: 45, weightBytes: 4_938_006_528 });
+    expect({ dispatches, weightBytes }).toEqual({
+      dispatches: expectedDispatches,
+      weightBytes: 4_938_006_528,
+    });
     const neighbours = plan.calls.filter(({ program }) => program.shader === 'decode-layer');
     neighbours.forEach(({ bindings }, index) => {
       const before = neighbours.at(index - 1)?.bindings;
@@ -169,6 +182,25 @@ describe('The decode step of the 9B model', () => {
       expect(bindings['old_mail']).toEqual(before?.['mail']);
       expect(bindings['mail']).not.toEqual(bindings['old_mail']);
     });
+  });
+
+  it('has programs and mail of its own where it reaches far, and else the same buffers', () => {
+    const [near, far] = (['near', 'far'] as const).map((reach) => compile(STOCK, 1, tiling, reach));
+    const labels = ({ calls }: Plan): Set<string> =>
+      new Set(
+        calls.filter(({ label }) => /^layer\.\d+$/.test(label)).map(({ program }) => programLabel(program)),
+      );
+    // With the next layer's qkv, and with the head's input.
+    expect(labels(near).size).toBe(2);
+    expect(labels(far).size).toBe(2);
+    expect([...labels(near)].filter((label) => labels(far).has(label))).toEqual([]);
+    const wide = compile(STOCK, 8);
+    const own = [...far.scratch].filter(([name, { byteLength }]) => {
+      const known = Math.max(...[near, wide].map(({ scratch }) => scratch.get(name)?.byteLength ?? 0));
+      return known < byteLength;
+    });
+    expect(own.map(([name]) => name)).toEqual(['far-mail.0', 'far-mail.1']);
+    expect(Math.max(...own.map(([, { byteLength }]) => byteLength))).toBeLessThan(110_000);
   });
 
   it.each([

@@ -1,11 +1,12 @@
 import type { CompileOptions } from './compile-options.ts';
-import { compileDecode, compileHead, compilePrefill, compilePromptEnd } from './compile-text.ts';
+import { compileDecodes, compileHead, compilePrefill, compilePromptEnd } from './compile-text.ts';
 import { compilePatchFold, compileVision, visionCapacity } from './compile-vision.ts';
 import { compileSampler } from './compile-sampler.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan, ScratchBuffer } from './plan.ts';
-import { MAX_COLUMNS, mostColumns, slotBuffers } from './text-buffers.ts';
+import { MAX_COLUMNS, slotBuffers } from './text-buffers.ts';
 import type { WeightLayout } from './weight-layout.ts';
+import { withMostSplits } from './whole-layers.ts';
 
 /** Bytes that a model takes on the device, known before anything is fetched or allocated. */
 export interface MemoryPlan {
@@ -112,7 +113,7 @@ function textPlans(config: ModelConfig, layout: WeightLayout, options: CompileOp
   return [
     prefill,
     ...(options.target === 'webgpu' ? [compilePromptEnd(config, prefill)] : []),
-    compileDecode(config, layout.text, options, mostColumns(options)),
+    ...compileDecodes(config, layout.text, withMostSplits(config, layout.text, options)),
     compileHead(config, layout.text, options, MAX_COLUMNS),
     compileSampler(config.text, options, 1),
   ];

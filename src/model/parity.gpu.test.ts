@@ -1,5 +1,6 @@
 /** The whole model against values that transformers computed in f32, tensor by tensor. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Device } from '../gpu/device.ts';
 import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
 import type { SafetensorsFile } from '../storage/safetensors.ts';
 import { TEXT_BUFFERS } from './text-buffers.ts';
@@ -12,6 +13,9 @@ import {
   type GoldenPrompt,
 } from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
+import { planMemory } from './memory-plan.ts';
+import { Scheduler } from './scheduler.ts';
+import { generateIds, textRequest } from './scheduler.test-support.ts';
 
 const PROMPTS = ['text', 'image', 'two_images'] as const;
 
@@ -78,6 +82,9 @@ const VARIANTS = [
     : []),
 ] as const;
 
+/** Keys from which whole layers reach far here: in the midst of the answer to `text`. */
+const FAR_KEYS = 36;
+
 for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
   const { arithmetic, storageBuffers, reduction, decodesOnly, manyRows, workgroupStorageBytes, layerTiling } =
     {
@@ -94,6 +101,7 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
   describe(`${name} at ${format}, decoding in ${arithmetic} by ${reduction} with ${storageBuffers} buffers, prompts in ${manyRows}${layerTiling ? ', whole layers' : ''}`, () => {
     const device = useDevice({ storageBuffers, workgroupStorageBytes });
     let model: LanguageModel;
+    let loadedBytes: number;
     let goldens: SafetensorsFile;
     let inputs: SafetensorsFile;
     beforeAll(async () => {
@@ -103,8 +111,9 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
         arithmetic,
         reduction,
         manyRows,
-        ...(layerTiling && { layerTiling }),
+        ...(layerTiling && { layerTiling, farKeys: FAR_KEYS }),
       });
+      loadedBytes = device().allocatedBytes;
       // Software compiles the large programs for prompts for long.
     }, 400_000);
     afterAll(() => model?.destroy());
@@ -158,7 +167,9 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
         const expectedLogits = goldens.float32(`${prompt}.greedy_logits`);
         const { V } = model.config.text;
         await model.text.prefill(sequence, { slot: 0, cachedCount: 0 });
-        const decode = await model.text.prepareDecode(1);
+        // Each reach for a third of the steps where there are two, then both in turn.
+        const near = await model.text.prepareDecode(1);
+        const far = layerTiling ? await model.text.prepareDecode(1, 'far') : near;
         const ids: number[] = [];
         for (let step = 0; step < 24; step++) {
           const logits = new Float32Array(await device().read(model.text.logits, 0, V * 4));
@@ -175,10 +186,33 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
             generated: step,
           });
           const recorder = device().createRecorder('decode');
-          decode(recorder);
+          const isFar = step < 16 ? step >= 8 : step % 2 === 0;
+          (isFar ? far : near)(recorder);
           recorder.submit();
         }
         expect(ids).toEqual([...goldens.int32(`${prompt}.greedy_ids`)]);
+      });
+    }
+
+    if (layerTiling) {
+      it('takes the memory that was planned', () => {
+        expect(loadedBytes).toBe(planMemory(model.config, model.layout, model.options).totalBytes);
+      });
+
+      it('goes over to steps that reach far in the midst of an answer', async () => {
+        const { sequence, ropeDelta } = await encode('text');
+        const tokenIds = Array.from(sequence.tokenIds);
+        expect(tokenIds.length + 4).toBeLessThan(FAR_KEYS);
+        // Compiled before: the answer would end sooner than the background's work.
+        await model.text.prepareDecode(1, 'far');
+        const scheduler = await Scheduler.create(model, { stepsInFlight: 4 });
+        const splits = countDispatches(device(), 'layer.0.attention.split');
+        const { V } = model.config.text;
+        const request = textRequest(tokenIds, { temperature: 0 }, { V, ropeDelta, maxTokens: 24 });
+        const ids = await generateIds(scheduler, { ...request, positions: sequence.positions });
+        expect(ids).toEqual([...goldens.int32('text.greedy_ids')]);
+        // The prompt's end gives the first token; the steps after it have one key more each.
+        expect(splits()).toBe(tokenIds.length + 24 - FAR_KEYS);
       });
     }
 
@@ -212,4 +246,20 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
       });
     }
   });
+}
+
+/** Counts the dispatches of that label that are recorded from now on. */
+function countDispatches(device: Device, label: string): () => number {
+  let count = 0;
+  const createRecorder = device.createRecorder.bind(device);
+  vi.spyOn(device, 'createRecorder').mockImplementation((name) => {
+    const recorder = createRecorder(name);
+    const dispatch = recorder.dispatch.bind(recorder);
+    recorder.dispatch = (bindings, grid, dispatched) => {
+      if (dispatched === label) count++;
+      dispatch(bindings, grid, dispatched);
+    };
+    return recorder;
+  });
+  return () => count;
 }

@@ -383,7 +383,9 @@ export class Scheduler {
     sequence.cachedCount = cached;
     sequence.prefilled = cached;
     this.#model.sampler.start(slot.index, sequence.request.sampler);
-    const { encodeImages, topCount } = sequence.request;
+    const { encodeImages, tokenIds, topCount } = sequence.request;
+    // Compiled while the prompt is computed.
+    this.#plans.expectKeys(tokenIds.length, topCount);
     sequence.state = 'preparing';
     if (encodeImages || !this.#plans.isPrepared(topCount)) void this.#prepare(sequence);
     else this.#markPrepared(sequence);
@@ -568,7 +570,8 @@ export class Scheduler {
   async #issueStep(running: readonly ActiveSequence[]): Promise<void> {
     const { device, sampler, ranker } = this.#model;
     const topCount = Math.max(...running.map(({ request }) => request.topCount));
-    const plan = this.#plans.widest(Math.min(MAX_COLUMNS, running.length), topCount);
+    const keyCount = Math.max(...running.map((sequence) => sequence.keyCount));
+    const plan = this.#plans.widest(Math.min(MAX_COLUMNS, running.length), topCount, keyCount);
     const chosen = chooseColumns(running, plan.columns);
     const slots = chosen.map(({ slot }) => (slot as KvSlot).index);
     this.#stepsSinceChunk++;
@@ -613,7 +616,7 @@ export class Scheduler {
     if (!ids) return undefined;
     if (!this.#plans.get(MAX_GUESS_COLUMNS, 0)) {
       // Compiled in the background; a later guess finds it.
-      this.#plans.widest(MAX_GUESS_COLUMNS, 0);
+      this.#plans.widest(MAX_GUESS_COLUMNS, 0, sequence.keyCount);
       return undefined;
     }
     if (!wasHolding && !this.#speculation.shouldGuess()) return undefined;

@@ -1,4 +1,5 @@
 import type { Recorder } from '../gpu/device.ts';
+import type { DecodeReach } from './compile-options.ts';
 import type { LanguageModel } from './language-model.ts';
 import { MAX_RANKED } from './logprob-ranker.ts';
 import { TEXT_BUFFERS } from './text-buffers.ts';
@@ -18,7 +19,10 @@ export interface StepPlan {
 /** Few ranking sizes, so that few are compiled. */
 const RANKED_COUNTS = [0, 5, MAX_RANKED] as const;
 
-/** The decode steps of each width: compiled when they are first wanted, while narrower ones go on running. */
+/**
+ * The decode steps of each width, and of a lone sequence's reach: compiled when they are first wanted, while narrower or
+ * nearer ones go on running.
+ */
 export class StepPlans {
   readonly #model: LanguageModel;
   readonly #onReady: () => void;
@@ -33,31 +37,41 @@ export class StepPlans {
   }
 
   /**
-   * The widest compiled step of up to `most` columns that ranks so many tokens; one of exactly `most` columns is
-   * compiled in the background where it is missing. One column must have been prepared.
+   * The widest compiled step of up to `most` columns that ranks so many tokens, for sequences of up to `keyCount` keys; one
+   * of exactly `most` columns is compiled in the background where it is missing. One column must have been prepared.
    */
-  widest(most: number, topCount: number): StepPlan {
+  widest(most: number, topCount: number, keyCount: number): StepPlan {
     const rankedCount = toRankedCount(topCount);
-    if (!this.#ready.has(toKey(most, rankedCount))) {
-      // A width that does not compile stays missing: the sequences then take turns in the narrower ones.
-      this.#compile(most, rankedCount).then(this.#onReady, () => {});
-    }
+    if (most === 1) this.expectKeys(keyCount, topCount);
+    // A width that does not compile stays missing: the sequences then take turns in the narrower ones.
+    else this.#compileAhead(most, rankedCount, 'near');
     for (let columns = most; columns > 1; columns--) {
-      const plan = this.#ready.get(toKey(columns, rankedCount));
+      const plan = this.#ready.get(toKey(columns, rankedCount, 'near'));
       if (plan) return plan;
     }
-    return this.#ready.get(toKey(1, rankedCount)) as StepPlan;
+    const best = this.#ready.get(toKey(1, rankedCount, this.#model.text.reachFor(1, keyCount)));
+    return best ?? (this.#ready.get(toKey(1, rankedCount, 'near')) as StepPlan);
+  }
+
+  /**
+   * Compiles in the background what a lone sequence needs for many keys, when it has half as many: a running answer
+   * then finds it ready.
+   */
+  expectKeys(keyCount: number, topCount: number): void {
+    if (keyCount * 2 >= (this.#model.text.farKeys ?? Infinity)) {
+      this.#compileAhead(1, toRankedCount(topCount), 'far');
+    }
   }
 
   /** The step of exactly that width, when it is compiled. */
   get(columns: number, topCount: number): StepPlan | undefined {
-    return this.#ready.get(toKey(columns, toRankedCount(topCount)));
+    return this.#ready.get(toKey(columns, toRankedCount(topCount), 'near'));
   }
 
   /** Compiles a step, and the ranking of first tokens that goes with it. */
   async prepare(columns: number, topCount: number): Promise<void> {
     const rankedCount = toRankedCount(topCount);
-    await this.#compile(columns, rankedCount);
+    await this.#compile(columns, rankedCount, 'near');
     if (rankedCount === 0 || this.#firstRankings.has(rankedCount)) return;
     const ranking = await this.#model.ranker.prepareStep(1, rankedCount, TEXT_BUFFERS.firstRow);
     this.#firstRankings.set(rankedCount, ranking);
@@ -67,7 +81,8 @@ export class StepPlans {
   isPrepared(topCount: number): boolean {
     const rankedCount = toRankedCount(topCount);
     return (
-      this.#ready.has(toKey(1, rankedCount)) && (rankedCount === 0 || this.#firstRankings.has(rankedCount))
+      this.#ready.has(toKey(1, rankedCount, 'near')) &&
+      (rankedCount === 0 || this.#firstRankings.has(rankedCount))
     );
   }
 
@@ -78,20 +93,25 @@ export class StepPlans {
     return rankedCount;
   }
 
-  #compile(columns: number, rankedCount: number): Promise<unknown> {
-    const key = toKey(columns, rankedCount);
+  #compileAhead(columns: number, rankedCount: number, reach: DecodeReach): void {
+    if (this.#compiling.has(toKey(columns, rankedCount, reach))) return;
+    this.#compile(columns, rankedCount, reach).then(this.#onReady, () => {});
+  }
+
+  #compile(columns: number, rankedCount: number, reach: DecodeReach): Promise<unknown> {
+    const key = toKey(columns, rankedCount, reach);
     let compiling = this.#compiling.get(key);
     if (!compiling) {
-      compiling = this.#build(columns, rankedCount).then((plan) => this.#ready.set(key, plan));
+      compiling = this.#build(columns, rankedCount, reach).then((plan) => this.#ready.set(key, plan));
       this.#compiling.set(key, compiling);
     }
     return compiling;
   }
 
-  async #build(columns: number, rankedCount: number): Promise<StepPlan> {
+  async #build(columns: number, rankedCount: number, reach: DecodeReach): Promise<StepPlan> {
     const { text, sampler, ranker } = this.#model;
     const [decode, sample, rank] = await Promise.all([
-      text.prepareDecode(columns),
+      text.prepareDecode(columns, reach),
       sampler.prepareSample(columns),
       rankedCount > 0 ? ranker.prepareStep(columns, rankedCount) : undefined,
     ]);
@@ -103,6 +123,6 @@ function toRankedCount(topCount: number): number {
   return RANKED_COUNTS.find((count) => count >= topCount) ?? MAX_RANKED;
 }
 
-function toKey(columns: number, rankedCount: number): string {
-  return `${columns}/${rankedCount}`;
+function toKey(columns: number, rankedCount: number, reach: DecodeReach): string {
+  return `${columns}/${rankedCount}/${reach}`;
 }

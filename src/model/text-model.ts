@@ -3,9 +3,16 @@ import type { Device, DeviceBuffer, Recorder } from '../gpu/device.ts';
 import type { BufferTable } from './buffer-table.ts';
 import { compileCudaPacking } from './compile-cuda-text.ts';
 import { ChunkPace } from './chunk-pace.ts';
-import type { CompileOptions } from './compile-options.ts';
-import { compileDecode, compileHead, compilePrefill, compilePromptEnd, lastRope } from './compile-text.ts';
-import { MAX_COLUMNS, mostColumns, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
+import { reachesFar, type CompileOptions, type DecodeReach } from './compile-options.ts';
+import {
+  compileDecode,
+  compileDecodes,
+  compileHead,
+  compilePrefill,
+  compilePromptEnd,
+  lastRope,
+} from './compile-text.ts';
+import { MAX_COLUMNS, slotBuffers, TEXT_BUFFERS } from './text-buffers.ts';
 import type { ModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
@@ -68,8 +75,8 @@ export class TextModel {
   readonly #promptEnd: PlanRunner | undefined;
   /** For the logits after a prompt's last token. */
   readonly #lastHead: PlanRunner;
-  readonly #heads: Map<number, PlanRunner>;
-  readonly #decodes = new Map<number, PlanRunner>();
+  readonly #heads: Map<string, PlanRunner>;
+  readonly #decodes = new Map<string, PlanRunner>();
 
   constructor(
     device: Device,
@@ -92,7 +99,7 @@ export class TextModel {
     this.#prefill = parts.prefill;
     this.#promptEnd = parts.promptEnd;
     this.#lastHead = parts.lastHead;
-    this.#heads = new Map([[1, parts.lastHead]]);
+    this.#heads = new Map([['1', parts.lastHead]]);
   }
 
   /** Compiles the Plans, allocates cache and scratch, and uploads the rope table. */
@@ -110,7 +117,7 @@ export class TextModel {
     await buffers.ensureScratch([
       plan,
       ...(end ? [end] : []),
-      compileDecode(config, weights, options, mostColumns(options)),
+      ...compileDecodes(config, weights, options),
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
     for (const [name, buffer] of slotBuffers(config.text, options)) await buffers.ensure(name, buffer);
@@ -123,7 +130,7 @@ export class TextModel {
       end && PlanRunner.create(device, end, buffers),
     ]);
     const model = new TextModel(device, buffers, { ...parts, options, prefill, promptEnd, lastHead });
-    await model.#decodeFor(1);
+    await model.#decodeFor(1, 'near');
     return model;
   }
 
@@ -220,15 +227,28 @@ export class TextModel {
     this.#device.write(this.decodeRows, column * ROW_BYTES, encodeRows([row]));
   }
 
-  /** Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. */
-  async prepareDecode(columns: number): Promise<(recorder: Recorder) => void> {
-    const runner = await this.#decodeFor(columns);
+  /** Keys of a lone sequence from which a step is faster that reaches far; undefined where none is. */
+  get farKeys(): number | undefined {
+    return reachesFar(this.options) ? this.options.farKeys : undefined;
+  }
+
+  /** The form of a step of so many sequences that is the faster one at so many keys. */
+  reachFor(columns: number, keyCount: number): DecodeReach {
+    return columns === 1 && keyCount >= (this.farKeys ?? Infinity) ? 'far' : 'near';
+  }
+
+  /**
+   * Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. Either reach takes any number
+   * of keys; `far`, for one column, only where `farKeys` is defined.
+   */
+  async prepareDecode(columns: number, reach: DecodeReach = 'near'): Promise<(recorder: Recorder) => void> {
+    const runner = await this.#decodeFor(columns, reach);
     return (recorder) => runner.record(recorder, { tokens: columns });
   }
 
   /** The Plan of a decode step, for what it costs. */
-  decodePlan(columns: number): Plan {
-    return compileDecode(this.config, this.#weights, this.options, columns);
+  decodePlan(columns: number, reach: DecodeReach = 'near'): Plan {
+    return compileDecode(this.config, this.#weights, this.options, columns, reach);
   }
 
   /** Runs the prefill of one chunk up to each label in turn and reads `hidden`; for parity tests. */
@@ -308,24 +328,22 @@ export class TextModel {
   }
 
   async #headFor(columns: number): Promise<PlanRunner> {
-    return this.#runnerFor(this.#heads, columns, compileHead);
+    return this.#runnerFor(this.#heads, `${columns}`, () =>
+      compileHead(this.config, this.#weights, this.options, columns),
+    );
   }
 
-  async #decodeFor(columns: number): Promise<PlanRunner> {
-    return this.#runnerFor(this.#decodes, columns, compileDecode);
+  async #decodeFor(columns: number, reach: DecodeReach): Promise<PlanRunner> {
+    return this.#runnerFor(this.#decodes, `${columns} ${reach}`, () => this.decodePlan(columns, reach));
   }
 
-  async #runnerFor(
-    cache: Map<number, PlanRunner>,
-    columns: number,
-    compile: typeof compileDecode,
-  ): Promise<PlanRunner> {
-    const known = cache.get(columns);
+  async #runnerFor(cache: Map<string, PlanRunner>, key: string, compile: () => Plan): Promise<PlanRunner> {
+    const known = cache.get(key);
     if (known) return known;
-    const plan = compile(this.config, this.#weights, this.options, columns);
+    const plan = compile();
     await this.#buffers.ensureScratch([plan]);
     const runner = await PlanRunner.create(this.#device, plan, this.#buffers);
-    cache.set(columns, runner);
+    cache.set(key, runner);
     return runner;
   }
 }

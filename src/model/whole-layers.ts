@@ -39,9 +39,7 @@ export async function withWholeLayers(
   buffers: BufferTable,
   { config, weights, options }: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
 ): Promise<CompileOptions> {
-  if (!options.allowsWholeLayers || options.layerTiling || !supportsWholeLayers(config, weights, options)) {
-    return options;
-  }
+  if (options.layerTiling || !mayRunWholeLayers(config, weights, options)) return options;
   const counting = { ...options, layerTiling: tilingOf(128, config) };
   const workgroups = await countResidents(device, buffers, { config, weights, options: counting });
   const layerTiling = tilingOf(workgroups, config);
@@ -51,14 +49,25 @@ export async function withWholeLayers(
   return workgroups >= LEAST_RESIDENTS && fits ? { ...options, layerTiling } : options;
 }
 
+/** Options whose decode steps need as much memory as those of `withWholeLayers` may, before a device has counted. */
+export function withMostSplits(
+  config: ModelConfig,
+  weights: TextWeights,
+  options: CompileOptions,
+): CompileOptions {
+  if (options.layerTiling || !mayRunWholeLayers(config, weights, options)) return options;
+  return { ...options, layerTiling: tilingOf(COUNTED_WORKGROUPS, config) };
+}
+
 /** A split of the keys for each workgroup, but not more than the workgroup that joins them takes in one go. */
 function tilingOf(workgroups: number, { text }: ModelConfig): LayerTiling {
   const splits = Math.max(1, Math.min(MOST_SPLITS, Math.floor(workgroups / text.KV)));
   return { workgroups, workgroup: WORKGROUP, splits };
 }
 
-function supportsWholeLayers(config: ModelConfig, weights: TextWeights, options: CompileOptions): boolean {
+function mayRunWholeLayers(config: ModelConfig, weights: TextWeights, options: CompileOptions): boolean {
   return (
+    options.allowsWholeLayers &&
     options.arithmetic === 'int8' &&
     supportsInt8(config.text, weights) &&
     supportsDecodeLayer(config.text, WORKGROUP) &&
