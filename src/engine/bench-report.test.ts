@@ -56,10 +56,18 @@ describe('describeReport', () => {
     ]);
   });
 
-  it('gives the second step of an agent as a share of the first', () => {
-    const agent = { screenshotToFirstTokenMs: 2000, firstStepMs: 2400, secondStepMs: 1680 };
+  it('gives the second step of an agent as a share of the first, with its texts computed before and without', () => {
+    const agent = {
+      screenshotToFirstTokenMs: 2000,
+      firstStepMs: 2400,
+      secondStepMs: 1680,
+      prefillAheadMs: 80,
+      prefillAheadTokens: 179,
+      secondStepAfterPrefillMs: 1560,
+    };
     expect(describeReport({ rows: [], agent })).toContain(
-      'agent: first step 2400 ms, second 1680 ms (0.70 of the first)',
+      'agent: first step 2400 ms, second 1680 ms (0.70 of the first); with 179 tokens of text computed in 80 ms ' +
+        'before its screenshot 1560 ms (0.65 of the first)',
     );
   });
 });

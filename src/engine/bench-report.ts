@@ -104,13 +104,18 @@ export function describeReport({ rows, screenshotMs, agent, profile }: BenchRepo
     ...(agent
       ? [
           `screenshot to first token: ${agent.screenshotToFirstTokenMs.toFixed(0)} ms`,
-          `agent: first step ${agent.firstStepMs.toFixed(0)} ms, second ${agent.secondStepMs.toFixed(0)} ms ` +
-            `(${(agent.secondStepMs / agent.firstStepMs).toFixed(2)} of the first)`,
+          `agent: first step ${agent.firstStepMs.toFixed(0)} ms, second ${describeSecond(agent, agent.secondStepMs)}; ` +
+            `with ${agent.prefillAheadTokens} tokens of text computed in ${agent.prefillAheadMs.toFixed(0)} ms ` +
+            `before its screenshot ${describeSecond(agent, agent.secondStepAfterPrefillMs)}`,
         ]
       : []),
     ...(profile ?? []).map(describeKernel),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function describeSecond({ firstStepMs }: AgentTimes, milliseconds: number): string {
+  return `${milliseconds.toFixed(0)} ms (${(milliseconds / firstStepMs).toFixed(2)} of the first)`;
 }
 
 function describeRow(row: ReportRow): string {

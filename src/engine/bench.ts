@@ -197,9 +197,14 @@ export interface AgentTimes {
   readonly firstStepMs: number;
   /**
    * A new screenshot behind that conversation as the agent keeps it: without the first screenshot, so that of the first
-   * step only the system message is still in the cache, and its texts are computed again.
+   * step only the system message is still in the cache, and its texts are computed again once the screenshot is there.
    */
   readonly secondStepMs: number;
+  /** Computing those texts before, while the phone acts, as the agent does: `Engine.prefill`. */
+  readonly prefillAheadMs: number;
+  readonly prefillAheadTokens: number;
+  /** The second step behind it, from the arrival of the screenshot. */
+  readonly secondStepAfterPrefillMs: number;
 }
 
 /** Patch grid of a 1080x2400 screenshot at max_pixels 5,000,000, and its tokens. */
@@ -211,26 +216,49 @@ const TURN_TOKENS = 6;
 const QUESTION_TOKENS = 34;
 const ANSWER_TOKENS = 133;
 
+/** Tokens that the first step leaves in the cache for the second. */
+const SHARED_TOKENS = SYSTEM_TOKENS + TURN_TOKENS;
+
+/** Texts between those and the new screenshot: of the first turn, its answer, and the marks of two turns. */
+const HISTORY_TOKENS = QUESTION_TOKENS + ANSWER_TOKENS + 2 * TURN_TOKENS;
+
 /** Context that `benchAgent` needs. */
 export const AGENT_CONTEXT =
   SYSTEM_TOKENS + SCREENSHOT.tokens + 3 * (TURN_TOKENS + QUESTION_TOKENS) + ANSWER_TOKENS;
 
-/** Measures one screenshot and two steps of an agent, after one run that is not counted. */
+/**
+ * Measures one screenshot and two steps of an agent, after one run that is not counted. The second step comes twice, as
+ * it is and with its texts computed before the screenshot: what the first of them leaves in the cache beyond the system
+ * message is computed again.
+ */
 export async function benchAgent(model: LanguageModel, repeats: number): Promise<AgentTimes> {
-  const times: { one: number; first: number; second: number }[] = [];
+  const runs: { one: number; first: number; second: number; ahead: number; afterAhead: number }[] = [];
+  const before = SHARED_TOKENS + HISTORY_TOKENS;
   for (let repeat = 0; repeat <= repeats; repeat++) {
     const one = await timeToFirstToken(model, { before: TURN_TOKENS, cachedCount: 0 });
-    const cachedCount = SYSTEM_TOKENS + TURN_TOKENS;
-    const first = await timeToFirstToken(model, { before: cachedCount, cachedCount: 0 });
-    const history = QUESTION_TOKENS + ANSWER_TOKENS + 2 * TURN_TOKENS;
-    const second = await timeToFirstToken(model, { before: cachedCount + history, cachedCount });
-    if (repeat > 0) times.push({ one, first, second });
+    const first = await timeToFirstToken(model, { before: SHARED_TOKENS, cachedCount: 0 });
+    const second = await timeToFirstToken(model, { before, cachedCount: SHARED_TOKENS });
+    const ahead = await timePrefillAhead(model, before);
+    const afterAhead = await timeToFirstToken(model, { before, cachedCount: before });
+    if (repeat > 0) runs.push({ one, first, second, ahead, afterAhead });
   }
   return {
-    screenshotToFirstTokenMs: median(times.map(({ one }) => one)),
-    firstStepMs: median(times.map(({ first }) => first)),
-    secondStepMs: median(times.map(({ second }) => second)),
+    screenshotToFirstTokenMs: median(runs.map(({ one }) => one)),
+    firstStepMs: median(runs.map(({ first }) => first)),
+    secondStepMs: median(runs.map(({ second }) => second)),
+    prefillAheadMs: median(runs.map(({ ahead }) => ahead)),
+    prefillAheadTokens: HISTORY_TOKENS,
+    secondStepAfterPrefillMs: median(runs.map(({ afterAhead }) => afterAhead)),
   };
+}
+
+/** Time of computing the texts of a conversation that its first step has not left in the cache. */
+async function timePrefillAhead(model: LanguageModel, before: number): Promise<number> {
+  await model.device.idle();
+  const startedAt = performance.now();
+  const options = { slot: 0, cachedCount: SHARED_TOKENS, isAhead: true };
+  await model.text.prefill(randomSequence(model, before, 0), options);
+  return performance.now() - startedAt;
 }
 
 async function timeToFirstToken(

@@ -44,6 +44,8 @@ export interface PrefillOptions {
   /** Tokens of the sequence that the slot's cache already holds. */
   readonly cachedCount: number;
   readonly signal?: AbortSignal | undefined;
+  /** Small chunks and no logits, as where nobody has asked for the prompt yet; default false. */
+  readonly isAhead?: boolean | undefined;
   /** Called before each chunk; for progress. */
   readonly onChunk?: (done: number, total: number) => void;
   /** Called when the chunk [from, to) has left its rows in `normed`, before the next begins. */
@@ -170,14 +172,15 @@ export class TextModel {
   async prefill(sequence: Sequence, options: PrefillOptions): Promise<void> {
     const total = sequence.tokenIds.length;
     this.requireFits(total);
-    const { slot, cachedCount, signal, onChunk, afterChunk } = options;
+    const { slot, cachedCount, signal, isAhead = false, onChunk, afterChunk } = options;
+    const keepsRows = afterChunk !== undefined;
     for (let from = cachedCount, to = from; from < total; from = to) {
       signal?.throwIfAborted();
       onChunk?.(from - cachedCount, total - cachedCount);
-      to = Math.min(total, from + this.pace.most());
+      to = Math.min(total, from + (isAhead ? this.pace.mostAhead() : this.pace.most()));
       const startedAt = performance.now();
       const recorder = this.#device.createRecorder(`prefill ${from}..${to}`);
-      this.recordChunk(recorder, sequence, { from, to, slot, keepsRows: afterChunk !== undefined });
+      this.recordChunk(recorder, sequence, { from, to, slot, keepsRows, needsLogits: !isAhead });
       recorder.submit();
       // As in the vision tower: only an empty queue can be stopped.
       await this.#device.idle();
