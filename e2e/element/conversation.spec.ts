@@ -67,6 +67,33 @@ test('the request is what AutoGLM was trained on', async ({ page }) => {
   ]);
 });
 
+test('while the phone acts, the engine is told how the next request begins', async ({ page }) => {
+  const element = await openElement(page);
+  await element.answerWith({ answers: [TAP], tokenMs: 0 });
+  const prefills = () =>
+    page.evaluate(() => (window.chat.engine as ReturnType<typeof window.createScriptedEngine>).prefills);
+  const system = {
+    role: 'system',
+    content: 'You are a phone agent. Look at the screen and reply with one action.',
+  };
+  await expect.poll(prefills).toEqual([{ messages: [system] }]);
+  await page.locator('input[type=file][multiple]').setInputFiles(HOME);
+  await element.send('Open Maps');
+  await element.settled();
+  await expect.poll(prefills).toHaveLength(2);
+  const { messages, ...rest } = (await prefills())[1]!;
+  expect(rest).toEqual({ next: 'image', replaces: 'scripted' });
+  expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant']);
+
+  await page.locator('input[type=file][multiple]').setInputFiles(HOME);
+  await element.send('');
+  await element.settled();
+  const [, next] = await page.evaluate(
+    () => (window.chat.engine as ReturnType<typeof window.createScriptedEngine>).requests,
+  );
+  expect(next?.messages.slice(0, -1)).toEqual(messages);
+});
+
 test('events tell a page what happens, in order', async ({ page }) => {
   const element = await openElement(page);
   await page.evaluate(() => {

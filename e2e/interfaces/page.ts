@@ -112,10 +112,15 @@ const runner = {
     loaded.onMetrics?.(({ cachedTokens }) => metrics.push(cachedTokens));
     const session = await loaded.sessions?.restore('kept', { request: SESSION_REQUEST });
     const next = await session?.send('Go on.');
+    // While nobody asks for anything, what is certain of the next prompt.
+    const request = { messages: session?.messages ?? [], replaces: next?.id };
+    const ahead = await loaded.prefill?.(request);
+    await session?.send('Stop.');
     await loaded.sessions?.delete('kept');
     engine = await webllm.CreateMLCEngine(modelId);
     await loaded.unload();
-    return { cached: next?.usage.extra?.cachedTokens, metrics, text: next?.choices[0]?.message.content };
+    const { extra } = next?.usage ?? {};
+    return { cached: extra?.cachedTokens, ahead, metrics, text: next?.choices[0]?.message.content };
   },
   /** Runs an example of the documentation, and gives what it prints. */
   example: async (name: string): Promise<unknown> => {

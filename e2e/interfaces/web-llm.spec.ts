@@ -155,11 +155,15 @@ test('a conversation goes on after a reload of the page as if there had been non
   await page.reload();
   await page.waitForFunction(() => 'interfaces' in window);
   const restored = await page.evaluate((id) => window.interfaces.restoreSession(id), MODEL);
-  const { text, cached, metrics } = restored as { text: string; cached: number; metrics: number[] };
+  const { text, cached, ahead, metrics } = restored as Record<'cached' | 'text', unknown> & {
+    readonly ahead: { readonly promptTokens: number; readonly computedTokens: number };
+    readonly metrics: readonly number[];
+  };
   expect(text).toBe(saved.text);
   expect(cached).toBeGreaterThanOrEqual(saved.tokens);
   // Told by the worker to the page.
-  expect(metrics).toEqual([cached]);
+  expect(metrics).toEqual([cached, ahead.promptTokens]);
+  expect(ahead.computedTokens).toBeGreaterThan(0);
 });
 
 test('vision', async () => {

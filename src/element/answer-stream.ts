@@ -26,6 +26,8 @@ export interface AnswerRequest {
 export interface AnswerEnd {
   readonly finish: FinishReason;
   readonly usage: Usage | null;
+  /** The engine's name for the answer. */
+  readonly completionId: string | null;
   readonly leftOutTurnCount: number;
 }
 
@@ -59,6 +61,7 @@ async function streamOnce(
   );
   let finish: FinishReason | null = null;
   let usage: Usage | null = null;
+  let completionId: string | null = null;
   for await (const chunk of stream) {
     signal.throwIfAborted();
     const [choice] = chunk.choices;
@@ -66,6 +69,7 @@ async function streamOnce(
     if (text !== '') onText(text);
     finish = choice?.finish_reason ?? finish;
     usage = chunk.usage ?? usage;
+    completionId = chunk.id;
   }
   // An engine may end the stream of an aborted call instead of throwing.
   signal.throwIfAborted();
@@ -74,5 +78,5 @@ async function streamOnce(
       cure: 'Ask again.',
     });
   }
-  return { finish, usage };
+  return { finish, usage, completionId };
 }

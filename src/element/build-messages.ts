@@ -23,18 +23,32 @@ export async function buildMessages(
   toImageUrl: ToImageUrl,
 ): Promise<ChatMessage[]> {
   const task = turns.slice(findTaskStart(turns));
-  const newestScreen = task.findLastIndex((turn) => turn.role === 'user' && turn.images.length > 0);
-  const messages: ChatMessage[] = systemPrompt === '' ? [] : [{ role: 'system', content: systemPrompt }];
-  for (const [index, turn] of task.entries()) {
-    if (turn.role === 'assistant') {
-      if (turn.text !== '') messages.push(buildAssistantTurn(parseReply(turn.text)));
-      continue;
-    }
-    const sent = index === newestScreen ? turn.images : [];
-    const images = await Promise.all(sent.map((image) => toReference(image, toImageUrl)));
-    messages.push(buildUserMessage(turn, images));
-  }
-  return messages;
+  const newest = task.findLast((turn): turn is UserTurn => turn.role === 'user' && turn.images.length > 0);
+  const sent = newest?.images ?? [];
+  const images = await Promise.all(sent.map((image) => toReference(image, toImageUrl)));
+  return toMessages(task, systemPrompt, (turn) => (turn === newest ? images : []));
+}
+
+/**
+ * The messages that will stand before the next screen of the task: those of all turns, without pictures.
+ *
+ * @param turns shown turns from the first to the newest answer.
+ */
+export function buildHistory(turns: readonly Turn[], systemPrompt: string): ChatMessage[] {
+  return toMessages(turns.slice(findTaskStart(turns)), systemPrompt, () => []);
+}
+
+function toMessages(
+  task: readonly Turn[],
+  systemPrompt: string,
+  imagesOf: (turn: UserTurn) => readonly ImageReference[],
+): ChatMessage[] {
+  const system: ChatMessage[] = systemPrompt === '' ? [] : [{ role: 'system', content: systemPrompt }];
+  const turns = task.flatMap((turn): ChatMessage[] => {
+    if (turn.role === 'user') return [buildUserMessage(turn, imagesOf(turn))];
+    return turn.text === '' ? [] : [buildAssistantTurn(parseReply(turn.text))];
+  });
+  return [...system, ...turns];
 }
 
 /** Index of the turn that began the task which the last turn belongs to. */

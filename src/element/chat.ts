@@ -696,6 +696,7 @@ export class AutoglmChat extends LitElement {
     this.#backend.use(engine);
     // An answer that is being written ends where it began.
     void this.#standIn.settle().then(() => this.#standIn.unload());
+    this.#talk.begin(engine);
     this.announcement = this.#words.say('readyAnnouncement');
     this.dispatchEvent(new AutoglmBackendEvent(engine.info));
     this.dispatchEvent(new AutoglmReadyEvent(engine.info));

@@ -18,6 +18,7 @@ import {
 import type { AssistantTurn, Conversation, Turn, TurnFigures, UserTurn } from './conversation.ts';
 import { toDataUrl } from './image-files.ts';
 import { LiveReply } from './live-reply.ts';
+import { prefillNext } from './prefill-next.ts';
 
 /** What the conversation needs from its element. */
 export interface ConversationContext {
@@ -39,6 +40,13 @@ export interface ConversationListener {
 /** A greedy answer would be the same again; asked for once more, it may differ. */
 const REGENERATE_TEMPERATURE = 0.7;
 
+/** An answer that is being written. */
+interface AnswerRun {
+  readonly live: LiveReply;
+  readonly parentId: string;
+  readonly abort: AbortController;
+}
+
 /** Holds the shown conversation and writes one answer at a time into it. */
 export class ConversationController implements ReactiveController {
   readonly #host: ReactiveControllerHost;
@@ -46,8 +54,9 @@ export class ConversationController implements ReactiveController {
   readonly #listener: ConversationListener;
   #conversation: Conversation = createConversation();
   #shown: readonly Turn[] = [];
-  #run: { readonly live: LiveReply; readonly parentId: string; readonly abort: AbortController } | null =
-    null;
+  #run: AnswerRun | null = null;
+  /** Ends what is computed of the next request. */
+  #prefill = new AbortController();
 
   constructor(host: ReactiveControllerHost, context: ConversationContext, listener: ConversationListener) {
     this.#host = host;
@@ -118,8 +127,14 @@ export class ConversationController implements ReactiveController {
     this.#set(chooseBranch(this.#conversation, turnId));
   }
 
-  /** Stops the answer; what has come is kept. */
+  /** Lets a new engine compute the system prompt, with which whatever is asked begins. */
+  begin(engine: Engine): void {
+    this.#prefillNext(engine, [], null);
+  }
+
+  /** Stops the answer, and what is computed of a next one; what has come is kept. */
   stop(): void {
+    this.#prefill.abort();
     this.#run?.abort.abort();
   }
 
@@ -134,13 +149,27 @@ export class ConversationController implements ReactiveController {
     const live = new LiveReply(createId(), performance.now());
     const run = { live, parentId: parent.id, abort: new AbortController() };
     this.#run = run;
+    this.#prefill.abort();
     // A regenerated answer is shown in place of the old one while it grows.
     this.#shown = [...turnsBefore(this.#conversation, parent.id), parent];
     this.#host.requestUpdate();
     const turns = this.#shown;
-    const turn = await this.#write(run, turns, preset);
-    if (this.#run === run) this.#finish(turn);
+    let prefill = (): void => {};
+    const turn = await this.#write(run, turns, preset, (engine, { completionId }) => {
+      prefill = () => this.#prefillNext(engine, this.#shown, completionId);
+    });
+    if (this.#run !== run) return turn;
+    this.#finish(turn);
+    prefill();
     return turn;
+  }
+
+  #prefillNext(engine: Engine, turns: readonly Turn[], completionId: string | null): void {
+    if (this.#run !== null) return;
+    this.#prefill.abort();
+    this.#prefill = new AbortController();
+    const { systemPrompt, generation } = this.#context;
+    void prefillNext(engine, { turns, systemPrompt, generation, completionId }, this.#prefill.signal);
   }
 
   /** Ends the answer now, with what has come, because something else takes its place. */
@@ -158,9 +187,10 @@ export class ConversationController implements ReactiveController {
   }
 
   async #write(
-    run: { readonly live: LiveReply; readonly parentId: string; readonly abort: AbortController },
+    run: AnswerRun,
     turns: readonly Turn[],
     preset: GenerationSettings,
+    onEnd: (engine: Engine, end: AnswerEnd) => void,
   ): Promise<AssistantTurn> {
     const { live, parentId } = run;
     const { signal } = run.abort;
@@ -172,9 +202,12 @@ export class ConversationController implements ReactiveController {
     const request = { turns, systemPrompt, signal, onText, toImageUrl: toDataUrl };
     const finished = { live, parentId };
     try {
-      const end = await this.#context.withEngine((engine) => {
+      const end = await this.#context.withEngine(async (engine) => {
         live.begin(performance.now());
-        return streamAnswer(engine, { ...request, generation: { temperature: 0, ...preset, ...generation } });
+        const settings = { temperature: 0, ...preset, ...generation };
+        const whole = await streamAnswer(engine, { ...request, generation: settings });
+        onEnd(engine, whole);
+        return whole;
       }, signal);
       return toTurn(finished, end);
     } catch (thrown) {

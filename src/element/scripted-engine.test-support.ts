@@ -1,6 +1,7 @@
 /** An engine that answers from a script, for looking at the element: the answers are real ones of the small model. */
 import type { CallOptions, ChatCompletions, Engine, EngineInfo } from '../engine/engine.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Usage } from '../engine/openai.ts';
+import { NO_PREFILL, type PrefillRequest } from '../engine/prefill.ts';
 
 /** What a scripted engine says and how fast. */
 export interface Script {
@@ -27,13 +28,15 @@ const INFO: EngineInfo = {
   quantization: 'q4f16_1',
 };
 
-/** Also keeps the requests that it was sent. */
+/** Also keeps the requests that it was sent, and what it was told of coming ones. */
 export interface ScriptedEngine extends Engine {
   readonly requests: readonly ChatCompletionRequest[];
+  readonly prefills: readonly PrefillRequest[];
 }
 
 export function createScriptedEngine(script: Script): ScriptedEngine {
   const requests: ChatCompletionRequest[] = [];
+  const prefills: PrefillRequest[] = [];
   const create = async (request: ChatCompletionRequest, options: CallOptions = {}) => {
     requests.push(request);
     const answer = script.answers[Math.min(requests.length, script.answers.length) - 1] ?? '';
@@ -47,7 +50,12 @@ export function createScriptedEngine(script: Script): ScriptedEngine {
       create: async (): Promise<never> => Promise.reject(new Error('The script has chats only.')),
     },
     countTokens: async () => 0,
+    prefill: async (request) => {
+      prefills.push(request);
+      return NO_PREFILL;
+    },
     requests,
+    prefills,
     unload: async () => {},
   };
 }
