@@ -26,6 +26,7 @@ const MANIFEST: KernelManifest = {
     add__weight_f16: { threads: 64, sharedBytes: 0, parameters: [{ name: 'x', type: 'buffer' }] },
     attend__D_32: { threads: 64, sharedBytes: 65536, parameters: [{ name: 'x', type: 'buffer' }] },
     attend__D_128: { threads: 64, sharedBytes: 65536, parameters: [{ name: 'x', type: 'buffer' }] },
+    meet: { threads: 32, sharedBytes: 0, parameters: [{ name: 'x', type: 'buffer' }], isCooperative: true },
   },
 };
 
@@ -38,9 +39,13 @@ interface FakeOptions {
   readonly computeCapability?: readonly [number, number];
 }
 
+/** What a launch asks for: `cooperative` or `early`, or neither. */
+type LaunchKind = 'cooperative' | 'early' | 'plain';
+
 /** A driver with 8 GB of pretended memory at made-up addresses. */
 function createFake({ results = {}, driverVersion = 13000, computeCapability = [9, 0] }: FakeOptions = {}) {
   const calls: string[] = [];
+  const launches: LaunchKind[] = [];
   const memories = new Map<bigint, ArrayBuffer>();
   let next = 0x1000n;
   const give = (out: BigUint64Array): void => {
@@ -64,6 +69,14 @@ function createFake({ results = {}, driverVersion = 13000, computeCapability = [
     cuModuleGetFunction: give,
     cuGraphInstantiateWithFlags: give,
     cuStreamEndCapture: (_stream: bigint, out: BigUint64Array) => give(out),
+    cuLaunchKernelEx: (config: Uint8Array) => {
+      // CUlaunchConfig has its attributes at 40 and their number at 48; a CUlaunchAttribute its id at 0, its value at 8.
+      const view = new DataView(config.buffer, config.byteOffset);
+      const attribute = new DataView(memories.get(view.getBigUint64(40, true)) as ArrayBuffer);
+      const id =
+        view.getUint32(48, true) === 1 && attribute.getInt32(8, true) === 1 && attribute.getUint32(0, true);
+      launches.push(id === 2 ? 'cooperative' : id === 6 ? 'early' : 'plain');
+    },
     cuMemAllocHost_v2: (out: BigUint64Array, bytes: bigint) => {
       give(out);
       memories.set(out[0], new ArrayBuffer(Number(bytes)));
@@ -90,7 +103,7 @@ function createFake({ results = {}, driverVersion = 13000, computeCapability = [
     },
   });
   const count = (name: string): number => calls.filter((call) => call === name).length;
-  return { driver, calls, count, memories };
+  return { driver, calls, count, memories, launches };
 }
 
 function open(options: FakeOptions = {}) {
@@ -206,6 +219,49 @@ describe('CudaDevice', () => {
     expect([count('cuLaunchKernelEx'), count('cuGraphLaunch')]).toEqual([60, 3]);
     device.destroy();
     expect(count('cuGraphExecDestroy')).toBe(1);
+  });
+
+  it('says which launch failed when a sequence is captured, and leaves nothing behind', async () => {
+    const results: Record<string, number> = {};
+    const { device: opening, count } = open({ results });
+    const device = await opening;
+    const { bindings } = await bindAdd(device);
+    const step = (): void => {
+      const recorder = device.createRecorder('step');
+      for (let i = 0; i < 20; i++) recorder.dispatch(bindings, [1, 1, 1], 'layer.0');
+      recorder.submit();
+    };
+    step();
+    Object.assign(results, { cuLaunchKernelEx: 701, cuStreamEndCapture: 901 });
+    expect(step).toThrow(/launch "add.*" for layer\.0 on 1 x 1 x 1 blocks: a kernel asks for too many/);
+    Object.assign(results, { cuLaunchKernelEx: 0, cuStreamEndCapture: 0, cuGraphInstantiateWithFlags: 2 });
+    expect(step).toThrow(/make a graph: out of memory/);
+    expect(count('cuGraphDestroy')).toBe(1);
+    results['cuGraphInstantiateWithFlags'] = 0;
+    step();
+    expect([count('cuGraphDestroy'), count('cuGraphLaunch')]).toEqual([2, 1]);
+  });
+
+  it('starts kernels early, but none whose blocks wait for each other nor the one behind it', async () => {
+    const launchAll = async (options: FakeOptions): Promise<LaunchKind[]> => {
+      const { device: opening, launches } = open(options);
+      const device = await opening;
+      const { x, bindings } = await bindAdd(device);
+      const meet = device.createBindingSet(await device.createProgram({ shader: 'meet', source: '' }), {
+        x: { buffer: x },
+      });
+      const recorder = device.createRecorder('step');
+      for (const set of [bindings, meet, bindings, bindings]) recorder.dispatch(set, [1, 1, 1]);
+      recorder.submit();
+      return launches;
+    };
+    expect(await launchAll({})).toEqual(['early', 'cooperative', 'plain', 'early']);
+    expect(await launchAll({ computeCapability: [8, 9] })).toEqual([
+      'plain',
+      'cooperative',
+      'plain',
+      'plain',
+    ]);
   });
 
   it('counts memory, clears it, and frees it once', async () => {

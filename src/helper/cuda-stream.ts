@@ -1,5 +1,5 @@
 import type { Handle, CudaDriver } from './cuda-driver.ts';
-import { requireSuccess } from './cuda-result.ts';
+import { CUDA_SUCCESS, requireSuccess } from './cuda-result.ts';
 import type { CudaBindingSet, CudaBuffer } from './cuda-resources.ts';
 import type { Grid } from '../gpu/device.ts';
 
@@ -94,12 +94,16 @@ export class CudaStream {
     requireSuccess(driver.cuStreamBeginCapture_v2(this.handle, CAPTURE_THREAD_LOCAL), 'begin a graph');
     try {
       for (const command of commands) this.run(command);
-    } finally {
-      requireSuccess(driver.cuStreamEndCapture(this.handle, graph), 'end a graph');
+    } catch (error) {
+      // What failed is worth telling, not that the capture is of no use since.
+      if (driver.cuStreamEndCapture(this.handle, graph) === CUDA_SUCCESS) driver.cuGraphDestroy(graph[0]);
+      throw error;
     }
+    requireSuccess(driver.cuStreamEndCapture(this.handle, graph), 'end a graph');
     const executable = new BigUint64Array(1);
-    requireSuccess(driver.cuGraphInstantiateWithFlags(executable, graph[0], 0n), 'make a graph');
+    const made = driver.cuGraphInstantiateWithFlags(executable, graph[0], 0n);
     requireSuccess(driver.cuGraphDestroy(graph[0]), 'free a graph');
+    requireSuccess(made, 'make a graph');
     return executable[0];
   }
 
