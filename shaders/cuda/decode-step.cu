@@ -5,7 +5,7 @@
 // ring fills up with what the next product needs.
 //
 // For GPUs of compute capability 9 and as much shared memory; the kernels of decode.cu are for all others.
-#include "mma.cuh"
+#include "decode.cuh"
 
 // Warps that compute; one more is the producer.
 constexpr u32 STEP_WARPS = 16;
@@ -615,8 +615,7 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
       for (u32 i = 0; i < 2; i++)
         if (first + warp * 8 + quarter * 2 + i >= end) scores[half * 2 + i] = -3e38f;
       float largest = fmaxf(scores[half * 2], scores[half * 2 + 1]);
-      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 1));
-      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
+      largest = quad_max(largest);
       if (quarter == 0) shared_best[warp][group + half * 8] = largest;
     }
     wait_for_copies<0>();
@@ -631,9 +630,7 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
       const float low = exp2f(scores[half * 2] - largest), high = exp2f(scores[half * 2 + 1] - largest);
       store_shared_word(shares + (group + half * 8) * SHARE_PITCH + (warp * 8 + quarter * 2) * 2, pack_halves(low, high));
       total[half] = total[half] * decay + low + high;
-      float sum = total[half];
-      sum += __shfl_xor_sync(~0u, sum, 1);
-      sum += __shfl_xor_sync(~0u, sum, 2);
+      const float sum = quad_sum(total[half]);
       if (quarter == 0) shared_total[warp][group + half * 8] = sum;
 #pragma unroll
       for (u32 i = 0; i < 2; i++) {

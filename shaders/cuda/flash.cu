@@ -85,8 +85,7 @@ __device__ __forceinline__ void flash(const __half* q, const __half* keys, const
       float largest = best[half];
 #pragma unroll
       for (int j = 0; j < 8; j++) largest = fmaxf(largest, fmaxf(scores[j][half * 2], scores[j][half * 2 + 1]));
-      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 1));
-      largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
+      largest = quad_max(largest);
       const float decay = exp2f(best[half] - largest);
       best[half] = largest;
       float sum = 0;
@@ -114,8 +113,7 @@ __device__ __forceinline__ void flash(const __half* q, const __half* keys, const
   }
 #pragma unroll
   for (int half = 0; half < 2; half++) {
-    total[half] += __shfl_xor_sync(~0u, total[half], 1);
-    total[half] += __shfl_xor_sync(~0u, total[half], 2);
+    total[half] = quad_sum(total[half]);
     const u32 row = warp_query + group + half * 8;
     if (row >= row_count) continue;
     const float scale = 1.0f / total[half];

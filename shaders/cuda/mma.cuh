@@ -28,6 +28,17 @@ __device__ __forceinline__ void mma_free(float d[4], u32 a0, u32 a1, u32 a2, u32
 #endif
 }
 
+// Over the four lanes that hold a row of an mma's sums.
+__device__ __forceinline__ float quad_max(float value) {
+  value = fmaxf(value, __shfl_xor_sync(~0u, value, 1));
+  return fmaxf(value, __shfl_xor_sync(~0u, value, 2));
+}
+
+__device__ __forceinline__ float quad_sum(float value) {
+  value += __shfl_xor_sync(~0u, value, 1);
+  return value + __shfl_xor_sync(~0u, value, 2);
+}
+
 __device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
 
 // Four 8x8 matrices of f16; lane i gives the address of row i % 8 of matrix i / 8.
