@@ -66,6 +66,7 @@ const CONTEXT_UNIT = 256;
 /**
  * Plans a model within the device's limits and a budget. What does not fit as wished gets, in this order, a
  * smaller context, a vision tower of 4 bits with as much context as then fits, and a KV cache of 8 bits.
+ * A KV cache of 4 bits is no step: see the README for what it would cost and save.
  *
  * @throws AutoglmError `model-too-large` with the bytes that the smallest form needs; any `tensor-*` of the layout
  */
