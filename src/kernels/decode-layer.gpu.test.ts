@@ -107,7 +107,8 @@ function createCase(end: 'qkv' | 'head', { keyCount, splitsBefore }: Attention =
   const attended = splitsBefore
     ? { splits: splitsBefore, partialOutput: ref('partialOutput'), partialStats: ref('partialStats') }
     : undefined;
-  const mail = new Uint32Array(layerMail({ ...sizes, attended }).words);
+  const words = layerMail(sizes, attended ? 0 : sizes.tiling.splits);
+  const mail = new Uint32Array(words.words);
   const arrays = {
     layer: layer.data,
     next: next.data,
@@ -190,7 +191,6 @@ function createCase(end: 'qkv' | 'head', { keyCount, splitsBefore }: Attention =
       ]
     : [];
   const calls = [...before, call];
-  const words = layerMail({ ...sizes, attended });
   return { call, calls, arrays, sizes, token, words, expected, rope, qkv: qkv.values, bias: bias.values };
 }
 

@@ -90,16 +90,16 @@ export interface LayerMail {
   readonly residents: number;
 }
 
-/** The words through which the workgroups of a layer exchange activations, and a few for the host. */
-export function layerMail({
-  C,
-  H,
-  D,
-  F,
-  tiling,
-  attended,
-}: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F' | 'tiling' | 'attended'>): LayerMail {
-  const status = (attended ? 0 : H * tiling.splits * (D + 2)) + H * D + 2 * C + F;
+/**
+ * The words through which the workgroups of a layer exchange activations, and a few for the host.
+ *
+ * @param splits splits of the keys that the layer attends to itself; 0 where a dispatch before it does
+ */
+export function layerMail(
+  { C, H, D, F }: Pick<DecodeLayerOptions, 'C' | 'H' | 'D' | 'F'>,
+  splits: number,
+): LayerMail {
+  const status = H * splits * (D + 2) + H * D + 2 * C + F;
   return { words: status + 3, status, residents: status + 2 };
 }
 

@@ -124,7 +124,7 @@ function addWholeLayers(
   const mail = (index: number): BufferRef =>
     builder.buffer(
       `${reach}-mail.${mailOf(index, layers.length)}`,
-      layerMail({ ...config, tiling, attended }).words,
+      layerMail(config, attended ? 0 : tiling.splits).words,
     );
   const turn = { ...config, ...options, rows, columns };
   const first = addKeyValueCache(builder, config, options, 0);

@@ -16,6 +16,7 @@ import type { LanguageModel } from './language-model.ts';
 import { planMemory } from './memory-plan.ts';
 import { Scheduler } from './scheduler.ts';
 import { generateIds, textRequest } from './scheduler.test-support.ts';
+import { canReachFar } from './whole-layers.ts';
 
 const PROMPTS = ['text', 'image', 'two_images'] as const;
 
@@ -197,6 +198,12 @@ for (const { name, format, goldens: file, tolerance, ...variant } of VARIANTS) {
     if (layerTiling) {
       it('takes the memory that was planned', () => {
         expect(loadedBytes).toBe(planMemory(model.config, model.layout, model.options).totalBytes);
+      });
+
+      it('counts the workgroups of steps that reach far', async () => {
+        const options = { ...model.options, allowsWholeLayers: true };
+        const parts = { config: model.config, weights: model.layout.text, options };
+        expect(await canReachFar(device(), model.buffers, parts)).toBe(true);
       });
 
       it('goes over to steps that reach far in the midst of an answer', async () => {

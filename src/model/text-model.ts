@@ -19,7 +19,7 @@ import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
 import { encodeRows, encodeStep, IMAGE_FLAG, ROW_BYTES, type Row } from './step.ts';
 import type { TextWeights } from './weight-layout.ts';
-import { withWholeLayers } from './whole-layers.ts';
+import { canReachFar, withWholeLayers } from './whole-layers.ts';
 
 /** Consecutive image tokens of a prompt and where their features are. */
 export interface ImageRun {
@@ -79,6 +79,8 @@ export class TextModel {
   readonly #lastHead: PlanRunner;
   readonly #heads: Map<string, PlanRunner>;
   readonly #decodes = new Map<string, PlanRunner>();
+  /** Whether the device runs the form for many keys; found out when that is first wanted. */
+  #isFarPossible: Promise<boolean> | undefined;
 
   constructor(
     device: Device,
@@ -242,7 +244,7 @@ export class TextModel {
 
   /**
    * Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. Either reach takes any number
-   * of keys; `far`, for one column, only where `farKeys` is defined.
+   * of keys; `far` is for one column and a defined `farKeys`, and `near` where the device cannot run it.
    */
   async prepareDecode(columns: number, reach: DecodeReach = 'near'): Promise<(recorder: Recorder) => void> {
     const runner = await this.#decodeFor(columns, reach);
@@ -337,7 +339,14 @@ export class TextModel {
   }
 
   async #decodeFor(columns: number, reach: DecodeReach): Promise<PlanRunner> {
-    return this.#runnerFor(this.#decodes, `${columns} ${reach}`, () => this.decodePlan(columns, reach));
+    const isFar = reach === 'far' && (await this.#canReachFar());
+    const ran = isFar ? 'far' : 'near';
+    return this.#runnerFor(this.#decodes, `${columns} ${ran}`, () => this.decodePlan(columns, ran));
+  }
+
+  #canReachFar(): Promise<boolean> {
+    const parts = { config: this.config, weights: this.#weights, options: this.options };
+    return (this.#isFarPossible ??= canReachFar(this.#device, this.#buffers, parts));
   }
 
   async #runnerFor(cache: Map<string, PlanRunner>, key: string, compile: () => Plan): Promise<PlanRunner> {

@@ -8,12 +8,19 @@ import {
 } from '../kernels/decode-layer.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
 import type { BufferTable } from './buffer-table.ts';
-import type { CompileOptions } from './compile-options.ts';
+import type { CompileOptions, DecodeReach } from './compile-options.ts';
 import { compileDecode } from './compile-text.ts';
 import { supportsInt8 } from './compile-decode-int8.ts';
 import type { ModelConfig } from './config.ts';
 import { PlanRunner } from './plan-runner.ts';
 import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
+
+/** What the Plans of a decode step are compiled from. */
+interface DecodeParts {
+  readonly config: ModelConfig;
+  readonly weights: TextWeights;
+  readonly options: CompileOptions;
+}
 
 /** Invocations of a whole layer's workgroup: an NVIDIA multiprocessor runs one such workgroup with its registers. */
 const WORKGROUP = 512;
@@ -37,16 +44,33 @@ const LEAST_RESIDENTS = 16;
 export async function withWholeLayers(
   device: Device,
   buffers: BufferTable,
-  { config, weights, options }: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+  { config, weights, options }: DecodeParts,
 ): Promise<CompileOptions> {
   if (options.layerTiling || !mayRunWholeLayers(config, weights, options)) return options;
   const counting = { ...options, layerTiling: tilingOf(128, config) };
-  const workgroups = await countResidents(device, buffers, { config, weights, options: counting });
+  const workgroups = await countResidents(device, buffers, { config, weights, options: counting }, 'near');
   const layerTiling = tilingOf(workgroups, config);
   const { maxWorkgroupStorageBytes } = device.capabilities.limits;
   const fits =
     layerWorkgroupBytes({ ...config.text, ...options, tiling: layerTiling }) <= maxWorkgroupStorageBytes;
   return workgroups >= LEAST_RESIDENTS && fits ? { ...options, layerTiling } : options;
+}
+
+/**
+ * Whether as many workgroups of the form for many keys run at the same time as its layers have. Counting takes the device
+ * some tens of milliseconds.
+ *
+ * @throws AutoglmError `out-of-memory`, `device-lost`
+ */
+export async function canReachFar(
+  device: Device,
+  buffers: BufferTable,
+  parts: DecodeParts,
+): Promise<boolean> {
+  const { allowsWholeLayers, layerTiling } = parts.options;
+  // Whoever chose the tiling without that vouches for it.
+  if (!allowsWholeLayers || !layerTiling) return true;
+  return (await countResidents(device, buffers, parts, 'far')) >= layerTiling.workgroups;
 }
 
 /** Options whose decode steps need as much memory as those of `withWholeLayers` may, before a device has counted. */
@@ -93,17 +117,17 @@ function isOneBuffer({ qkv, o, gateUp, down, inputNorm, postMlpNorm }: TextLayer
 async function countResidents(
   device: Device,
   buffers: BufferTable,
-  parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+  { config, weights, options }: DecodeParts,
+  reach: DecodeReach,
 ): Promise<number> {
-  const { config, weights, options } = parts;
-  const plan = compileDecode(config, weights, options, 1);
+  const plan = compileDecode(config, weights, options, 1, reach);
   await buffers.ensureScratch([plan]);
   const layer = plan.calls.find(({ program }) => program.shader === 'decode-layer') as KernelCall;
   const calls = [{ ...layer, grid: [COUNTED_WORKGROUPS, 1, 1] as const }];
   const tiling = options.layerTiling as LayerTiling;
   const runner = await PlanRunner.create(device, { ...plan, calls }, buffers);
   const mail = buffers.get(layer.bindings['mail'].buffer);
-  const words = layerMail({ ...config.text, tiling });
+  const words = layerMail(config.text, reach === 'far' ? 0 : tiling.splits);
   const rows = buffers.get(layer.bindings['rows'].buffer);
   const recorder = device.createRecorder('count resident workgroups');
   runner.record(recorder, {});
