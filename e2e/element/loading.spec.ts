@@ -9,7 +9,10 @@ import { expect, test } from '../quiet-page.ts';
 import { openElement } from './element-page.ts';
 
 const LOAD_TIMEOUT = 120_000;
+/** Where a bad line breaks off: inside the shard's second piece. */
+const BREAK_BYTES = 5_000_000;
 const MODEL_FOLDER = fileURLToPath(new URL('../../public/models/autoglm-tiny-q4f16_1', import.meta.url));
+const SHARD = join(MODEL_FOLDER, 'params_shard_0.bin');
 
 test('nothing heavy is fetched before consent; then a load pauses and goes on', async ({ page }) => {
   const asked = recordRequests(page);
@@ -71,13 +74,17 @@ test('a load shows its steps, and Cancel ends it', async ({ page }) => {
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
-test('a turn that is sent while the model loads is answered; the kept model is listed and deleted', async ({
+test('a turn that is sent while the model loads, over a bad line, is answered; the kept model is listed and deleted', async ({
   page,
 }) => {
+  const attempts = await serveBadly(page);
   const element = await openElement(page, { attributes: 'history-key="" loading="eager"' });
   await element.send('Who are you?');
   await expect(element.answers).toContainText('Waiting for the model');
   await expect(element.answers).toContainText('tok/s', { timeout: LOAD_TIMEOUT });
+  await expect(element.answers).toContainText('phone agent');
+  // The damaged piece is asked for again, and after the break only what is missing.
+  expect(attempts).toEqual([undefined, undefined, `bytes=${BREAK_BYTES}-`]);
 
   await page.getByRole('button', { name: /^Backend: / }).click();
   await element.button('Models in this browser').click();
@@ -201,13 +208,32 @@ test('a folder that is dropped on the element is loaded without an address', asy
 });
 
 /**
+ * Answers the first request for the shard with one wrong bit, and the second with a part of it.
+ *
+ * @returns the ranges that were asked for.
+ */
+async function serveBadly(page: Page): Promise<(string | undefined)[]> {
+  const shard = await readFile(SHARD);
+  const flipped = Buffer.from(shard);
+  flipped[1000] = (flipped[1000] as number) ^ 1;
+  const bodies = [flipped, shard.subarray(0, BREAK_BYTES)];
+  const ranges: (string | undefined)[] = [];
+  await page.route('**/params_shard*', async (route) => {
+    const body = bodies[ranges.length];
+    ranges.push(route.request().headers()['range']);
+    await (body === undefined ? route.continue() : route.fulfill({ body }));
+  });
+  return ranges;
+}
+
+/**
  * Serves the embedded model, with one bit of its weights flipped, as `/large-model`: another model, whose shard is
  * no other's. A load of two models that share a shard waits for it once, as it should. The shard is held back until
  * `release`.
  */
 async function standForLargeModel(page: Page): Promise<{ whenAsked: Promise<void>; release: () => void }> {
   const [asked, released] = [createSignal(), createSignal()];
-  const small = await readFile(join(MODEL_FOLDER, 'params_shard_0.bin'));
+  const small = await readFile(SHARD);
   const large = Buffer.from(small);
   large[0] = (large[0] as number) ^ 1;
   const manifest = [small.byteLength, PIECE_BYTES].reduce(
