@@ -127,6 +127,15 @@ describe('fitModel', () => {
     expect(fit({}, tight).memory.largestBufferBytes).toBeLessThanOrEqual(2 ** 28);
   });
 
+  it('neither tries nor promises a KV cache that the device has no kernels for', () => {
+    const cuda = { computeCapability: 9, multiprocessors: 132 };
+    const shape = { ...SHAPE, capabilities: { ...ASSUMED_GPU, cuda } };
+    expect(fit({ cacheFormat: 'q8' }, shape)).toMatchObject({ cacheFormat: 'f16' });
+    const fault = faultOf(() => fit({ budgetBytes: least / 2 }, shape));
+    expect(fault.message).toContain('vision tower f16 to q4');
+    expect(fault.message).not.toContain('KV cache');
+  });
+
   it('lists buffers that add up to the plan', () => {
     const bytes = [...wished.buffers.values()].reduce((total, { byteLength }) => total + byteLength, 0);
     expect(bytes).toBe(wished.memory.totalBytes);

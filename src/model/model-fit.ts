@@ -121,7 +121,7 @@ class FitPlanner {
     const options = this.#options(stage, context);
     return {
       context,
-      cacheFormat: stage.cacheFormat,
+      cacheFormat: options.cacheFormat,
       visionFormat: formatOf(layout),
       memory: this.#plan(stage, context),
       steps: this.#steps(stage, context),
@@ -161,7 +161,10 @@ class FitPlanner {
     const stages: Stage[] = [{ isNarrow: wants, cacheFormat: whole }];
     const mayNarrow = wants || (visionFormat === 'auto' && canNarrow);
     if (mayNarrow && !wants) stages.push({ isNarrow: true, cacheFormat: whole });
-    if (cacheFormat === undefined) stages.push({ isNarrow: mayNarrow, cacheFormat: 'q8' });
+    const last: Stage = { isNarrow: mayNarrow, cacheFormat: 'q8' };
+    // Not every device has kernels for it.
+    const hasQ8 = this.#options(last, this.#smallest).cacheFormat === 'q8';
+    if (cacheFormat === undefined && hasQ8) stages.push(last);
     return stages;
   }
 
