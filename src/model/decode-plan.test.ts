@@ -4,13 +4,13 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Capabilities } from '../gpu/capabilities.ts';
-import type { LayerTiling } from '../kernels/decode-layer.ts';
 import type { KernelCall } from '../kernels/kernel.ts';
 import { programLabel } from '../gpu/shader-source.ts';
-import { chooseCompileOptions, type DecodeReach } from './compile-options.ts';
+import { chooseCompileOptions, type CompileRequest, type DecodeReach } from './compile-options.ts';
 import { compileDecode } from './compile-text.ts';
 import { parseModelConfig } from './config.ts';
 import type { Plan } from './plan.ts';
+import { planBuffers } from './memory-plan.ts';
 import { measurePlan } from './plan-cost.ts';
 import { storedArrays, weightFormat } from './quantization.ts';
 import { createSyntheticConfig } from './synthetic.ts';
@@ -55,12 +55,8 @@ const LEAST: Capabilities = {
   hasSubgroups: false,
 };
 
-function compile(
-  capabilities: Capabilities,
-  columns: number,
-  layerTiling?: LayerTiling,
-  reach?: DecodeReach,
-): Plan {
+/** The 9B model and the options for it. */
+function prepare(capabilities: Capabilities, request: Partial<CompileRequest> = {}) {
   const config = parseModelConfig(createSyntheticConfig());
   const tensors = expectedTensors(config).flatMap((tensor) =>
     storedArrays(tensor, weightFormat(tensor, 'q4f16_1', 'default')).map(
@@ -68,11 +64,17 @@ function compile(
     ),
   );
   const layout = layOutWeights(config, new Map(tensors), capabilities.limits);
-  const options = chooseCompileOptions(capabilities, {
-    context: 4096,
-    slots: 8,
-    ...(layerTiling && { layerTiling }),
-  });
+  const options = chooseCompileOptions(capabilities, { context: 4096, slots: 8, ...request });
+  return { config, layout, options };
+}
+
+function compile(
+  capabilities: Capabilities,
+  columns: number,
+  request?: Partial<CompileRequest>,
+  reach?: DecodeReach,
+): Plan {
+  const { config, layout, options } = prepare(capabilities, request);
   return compileDecode(config, layout.text, options, columns, reach);
 }
 
@@ -164,12 +166,12 @@ describe('The decode step of the 9B model', () => {
     `);
   });
 
-  const tiling = { workgroups: 132, workgroup: 512, splits: 64 };
+  const layerTiling = { workgroups: 132, workgroup: 512, splits: 64 };
   it.each([
     ['is one dispatch a layer where workgroups may wait for each other', 'near', 45],
     ['is two dispatches a layer there where it reaches far', 'far', 85],
   ] as const)('%s', (_, reach, expectedDispatches) => {
-    const plan = compile(STOCK, 1, tiling, reach);
+    const plan = compile(STOCK, 1, { layerTiling }, reach);
     const { dispatches, weightBytes } = measurePlan(plan);
     expect({ dispatches, weightBytes }).toEqual({
       dispatches: expectedDispatches,
@@ -185,7 +187,7 @@ describe('The decode step of the 9B model', () => {
   });
 
   it('has programs and mail of its own where it reaches far, and else the same buffers', () => {
-    const [near, far] = (['near', 'far'] as const).map((reach) => compile(STOCK, 1, tiling, reach));
+    const [near, far] = (['near', 'far'] as const).map((reach) => compile(STOCK, 1, { layerTiling }, reach));
     const labels = ({ calls }: Plan): Set<string> =>
       new Set(
         calls.filter(({ label }) => /^layer\.\d+$/.test(label)).map(({ program }) => programLabel(program)),
@@ -201,6 +203,24 @@ describe('The decode step of the 9B model', () => {
     });
     expect(own.map(([name]) => name)).toEqual(['far-mail.0', 'far-mail.1']);
     expect(Math.max(...own.map(([, { byteLength }]) => byteLength))).toBeLessThan(110_000);
+  });
+
+  it.each([
+    ['near', 4096, ['near']],
+    ['near and far', 25_600, ['near', 'far']],
+  ] as const)('has its memory planned before a device has counted workgroups: %s', (_, context, reaches) => {
+    const { config, layout, options } = prepare(STOCK, { context });
+    const planned = planBuffers(config, layout, options);
+    for (const reach of reaches) {
+      const { scratch } = compile(STOCK, 1, { context, layerTiling }, reach);
+      const missing = [...scratch].filter(
+        ([name, { byteLength }]) => (planned.get(name)?.byteLength ?? 0) < byteLength,
+      );
+      expect(missing).toEqual([]);
+      const mail = `${reach}-mail.0`;
+      expect(planned.get(mail)).toEqual(scratch.get(mail));
+    }
+    expect(planned.has('far-mail.0')).toBe(context > 10_000);
   });
 
   it.each([
