@@ -20,6 +20,7 @@ const NAMES: Readonly<Record<number, string>> = {
   200: 'invalid image',
   201: 'invalid context',
   209: 'no kernel image for this GPU',
+  214: 'an uncorrectable error of the memory',
   218: 'invalid PTX',
   222: 'PTX of a newer CUDA than the driver knows',
   304: 'error of the operating system',
@@ -28,7 +29,13 @@ const NAMES: Readonly<Record<number, string>> = {
   700: 'illegal address in a kernel',
   701: 'a kernel asks for too many resources',
   702: 'a kernel ran too long',
+  709: 'a destroyed context',
+  710: 'an assertion in a kernel',
+  714: 'an error of the stack in a kernel',
+  715: 'an illegal instruction in a kernel',
   716: 'misaligned address in a kernel',
+  717: 'an address of another space in a kernel',
+  718: 'an invalid program counter in a kernel',
   719: 'a kernel failed',
   720: 'too many co-operating blocks',
   802: 'the GPUs are not ready',
@@ -43,11 +50,17 @@ export function describeResult(result: number): string {
   return `${NAMES[result] ?? 'error'} (${result})`;
 }
 
-/** Faults after which a context is of no use any more. */
+/**
+ * Faults after which a context is of no use any more: the driver shuts down, the context or the memory is broken, or a
+ * kernel failed. Others of the same hundred refuse one launch alone, such as 701 and 720.
+ */
+const FATAL: ReadonlySet<number> = new Set([
+  4, 201, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999,
+]);
+
+/** True for faults after which a context is of no use any more. */
 export function isFatal(result: number): boolean {
-  return (
-    (result >= 700 && result < 800 && result !== 701) || result === 4 || result === 201 || result === 999
-  );
+  return FATAL.has(result);
 }
 
 /** Throws unless `result` is success. `action` completes the sentence "Cannot ...". */
