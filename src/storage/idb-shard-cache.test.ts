@@ -15,20 +15,31 @@ const BETWEEN_PIECES_MS = 3000;
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** A store whose tab dies before a change: nothing is changed from then on, and nobody is told. */
-function dieBefore(changeIndex: number, store: KeyValueStore, onChange = () => {}): KeyValueStore {
-  let count = 0;
-  const change = async (work: () => Promise<void>): Promise<void> => {
-    if (count === changeIndex) return new Promise(() => {});
-    count += 1;
-    await work();
-    onChange();
-  };
-  return {
-    ...store,
-    set: (...args) => change(() => store.set(...args)),
-    delete: (...args) => change(() => store.delete(...args)),
-  };
+/** A tab that dies before a change: nothing is changed from then on, and nobody is told. */
+class DyingTab {
+  readonly store: KeyValueStore;
+  readonly whenDead: Promise<void>;
+  changeCount = 0;
+
+  constructor(store: KeyValueStore, deadlyChange: number) {
+    let die = (): void => {};
+    this.whenDead = new Promise((resolve) => {
+      die = resolve;
+    });
+    const change = async (work: () => Promise<void>): Promise<void> => {
+      if (this.changeCount === deadlyChange) {
+        die();
+        return new Promise(() => {});
+      }
+      await work();
+      this.changeCount += 1;
+    };
+    this.store = {
+      ...store,
+      set: (...args) => change(() => store.set(...args)),
+      delete: (...args) => change(() => store.delete(...args)),
+    };
+  }
 }
 
 async function keep(store: KeyValueStore): Promise<void> {
@@ -36,29 +47,23 @@ async function keep(store: KeyValueStore): Promise<void> {
   for (const [index, piece] of PIECES.entries()) {
     vi.advanceTimersByTime(BETWEEN_PIECES_MS);
     await partial.append(piece, `digest ${index}`);
-    // Writes run beside the download.
-    await new Promise((resolve) => setImmediate(resolve));
   }
   await partial.commit();
 }
 
-/** Lets a tab work until it is done or hangs. */
-async function runUntilDead(work: Promise<void>): Promise<void> {
-  await Promise.race([work, new Promise((resolve) => setTimeout(resolve, 20))]);
-}
-
-async function countChanges(): Promise<number> {
-  let count = 0;
-  await keep(dieBefore(Infinity, createMemoryKeyValueStore(), () => void (count += 1)));
-  return count;
+/** Lets a tab keep the shard until it is done or dead. @returns the changes that it made. */
+async function keepUntilDead(store: KeyValueStore, deadlyChange: number): Promise<number> {
+  const tab = new DyingTab(store, deadlyChange);
+  await Promise.race([keep(tab.store), tab.whenDead]);
+  return tab.changeCount;
 }
 
 describe('createIdbShardCache', () => {
   it('keeps a shard once, whole or in part, whenever its tab dies', async () => {
-    expect(await countChanges()).toBe(KEPT_BYTES.length - 1);
+    expect(await keepUntilDead(createMemoryKeyValueStore(), Infinity)).toBe(KEPT_BYTES.length - 1);
     for (const [changeIndex, keptBytes] of KEPT_BYTES.entries()) {
       const store = createMemoryKeyValueStore();
-      await runUntilDead(keep(dieBefore(changeIndex, store)));
+      await keepUntilDead(store, changeIndex);
       const cache = createIdbShardCache('', store);
       const isWhole = changeIndex === KEPT_BYTES.length - 1;
       expect(await cache.list()).toEqual(
@@ -73,7 +78,7 @@ describe('createIdbShardCache', () => {
 
   it('goes on where a dead tab stopped, and gives back what was put in', async () => {
     const store = createMemoryKeyValueStore();
-    await runUntilDead(keep(dieBefore(2, store)));
+    await keepUntilDead(store, 2);
     const cache = createIdbShardCache('', store);
     const partial = await cache.openPartial(KEY);
     expect(partial.pieceDigests).toEqual(['digest 0', 'digest 1']);
