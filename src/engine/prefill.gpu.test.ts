@@ -1,5 +1,6 @@
 /** Prompts that are computed ahead of their requests, on the embedded model: what is computed, for whom, and what ends it. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { AgentTask } from '../agent/agent-task.ts';
 import { parseReply } from '../agent/parse-reply.ts';
 import { buildAssistantTurn, buildFirstTurn, buildScreenTurn, removeImages } from '../agent/prompts.ts';
 import { isAbortError } from '../base/errors.ts';
@@ -126,6 +127,20 @@ describe('Engine.prefill', () => {
 
     // All of it is there: nothing is computed twice.
     expect(await engine.prefill(request)).toMatchObject({ cachedTokens: beforePicture, computedTokens: 0 });
+  });
+
+  it('is done by an agent while its phone acts', async () => {
+    let ahead: ReturnType<typeof engine.prefill> | undefined;
+    const prefill: typeof engine.prefill = (...call) => (ahead = engine.prefill(...call));
+    const task = new AgentTask(
+      { chat: engine.chat, prefill },
+      { task: TASKS.en, request: { max_tokens: 40 } },
+    );
+    await task.step({ imageUrl: home, currentApp: 'Home' });
+    expect((await ahead)?.computedTokens).toBeGreaterThan(20);
+    const { completion } = await task.step({ imageUrl: dialog, currentApp: 'Maps' });
+    const certain = await certainKeysOf(task.messages.slice(0, -2), 'image');
+    expect(completion.usage?.prompt_tokens_details?.cached_tokens).toBe(certain.length);
   });
 
   it('overwrites no conversation that it was not told to', async () => {
