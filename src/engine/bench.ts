@@ -1,4 +1,5 @@
 import type { DecodeReach } from '../model/compile-options.ts';
+import type { Recorder } from '../gpu/device.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { measurePlan } from '../model/plan-cost.ts';
 import type { Sequence } from '../model/text-model.ts';
@@ -106,19 +107,7 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
   const startedAt = performance.now();
   if (cachedTokens === undefined) await prefillAll(model, batch, promptTokens);
   const prefilledAt = performance.now();
-  for (let slot = 0; slot < batch; slot++) {
-    const place = (cachedTokens ?? promptTokens) - 1;
-    text.writeDecodeRow(slot, {
-      position: [place, place, place],
-      token: 0,
-      cacheIndex: place,
-      slot,
-      generated: 0,
-    });
-  }
-  const first = device.createRecorder('bench');
-  recordSample(first);
-  (await sampler.submitAndRead(first)).token(0, 0);
+  await chooseFirst(model, recordSample, { batch, place: (cachedTokens ?? promptTokens) - 1 });
   const firstTokenAt = performance.now();
   const pending: Promise<unknown>[] = [];
   let hostMs = 0;
@@ -144,6 +133,21 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
 
 function reachFor(model: LanguageModel, batch: number, options: BenchOptions): DecodeReach {
   return model.text.reachFor(batch, options.cachedTokens ?? options.promptTokens);
+}
+
+/** Chooses the first token of each sequence from the logits that are there, and reads one. */
+async function chooseFirst(
+  { device, sampler, text }: LanguageModel,
+  recordSample: (recorder: Recorder) => void,
+  { batch, place }: { batch: number; place: number },
+): Promise<void> {
+  for (let slot = 0; slot < batch; slot++) {
+    const position = [place, place, place] as const;
+    text.writeDecodeRow(slot, { position, token: 0, cacheIndex: place, slot, generated: 0 });
+  }
+  const recorder = device.createRecorder('bench');
+  recordSample(recorder);
+  (await sampler.submitAndRead(recorder)).token(0, 0);
 }
 
 async function prefillAll(model: LanguageModel, batch: number, promptTokens: number): Promise<void> {
@@ -266,7 +270,7 @@ async function timeToFirstToken(
   { before, cachedCount }: { before: number; cachedCount: number },
 ): Promise<number> {
   const { device, sampler, text } = model;
-  await startSequences(model, 1);
+  startSequences(model, 1);
   const recordSample = await sampler.prepareSample(1);
   const image = createImage(model, SCREENSHOT);
   await device.idle();
@@ -275,17 +279,7 @@ async function timeToFirstToken(
   const sequence = randomSequence(model, before + SCREENSHOT.tokens + QUESTION_TOKENS, 0);
   const images = [{ start: before, count: SCREENSHOT.tokens, features }];
   await text.prefill({ ...sequence, images }, { slot: 0, cachedCount });
-  const place = sequence.tokenIds.length - 1;
-  text.writeDecodeRow(0, {
-    position: [place, place, place],
-    token: 0,
-    cacheIndex: place,
-    slot: 0,
-    generated: 0,
-  });
-  const first = device.createRecorder('bench');
-  recordSample(first);
-  (await sampler.submitAndRead(first)).token(0, 0);
+  await chooseFirst(model, recordSample, { batch: 1, place: sequence.tokenIds.length - 1 });
   features.destroy();
   return performance.now() - startedAt;
 }

@@ -465,42 +465,48 @@ export class Scheduler {
     const isLast = to === total && sequence.limit > 0;
     if (isLast) await this.#writeMask(sequence);
     if (sequence.isEnded) return;
-    const changesLogits = isLast && request.constraint?.processLogits !== undefined;
     request.onPrefill?.(from - sequence.cachedCount, total - sequence.cachedCount);
     const startedAt = performance.now();
-    let recorder = device.createRecorder(`prefill ${from}..${to}`);
+    const recorder = device.createRecorder(`prefill ${from}..${to}`);
     const keepsRows = request.afterChunk !== undefined;
     const chunk = { from, to, slot: slot.index, keepsRows, needsLogits: isLast };
     text.recordChunk(recorder, { ...request, images: images?.runs ?? [] }, chunk);
     sequence.prefilled = to;
     sequence.chunkCount++;
     for (let index = from; index < to; index++) slot.keys.push(request.keys[index]);
-    if (changesLogits) {
-      recorder.submit();
-      const raw = await this.#processLogits(sequence, 0);
-      recorder = device.createRecorder('sample');
-      if (sequence.isEnded) {
-        const deliveries = [{ sequence, slot: slot.index, index: undefined }];
-        this.#push({ isChunk: true, done: device.idle().then(() => undefined), deliveries });
-      } else {
-        const deliveries = [this.#submitFirst(recorder, sequence)];
-        // Others begin from what the model said, not from what became of it.
-        if (raw) device.write(text.logits, 0, raw);
-        deliveries.push(...(await this.#shareLogits(sequence)));
-        this.#push({ isChunk: true, done: this.#model.sampler.readResults(), deliveries });
-      }
-    } else if (isLast) {
-      const deliveries = [this.#submitFirst(recorder, sequence)];
-      deliveries.push(...(await this.#shareLogits(sequence)));
-      this.#push({ isChunk: true, done: this.#model.sampler.readResults(), deliveries });
+    if (isLast) {
+      await this.#submitLast(recorder, sequence, slot);
     } else {
       recorder.submit();
-      const deliveries = [{ sequence, slot: slot.index, index: undefined }];
-      const done = device.idle().then(() => text.pace.note(to - from, performance.now() - startedAt));
-      this.#push({ isChunk: true, done: done.then(() => undefined), deliveries });
+      const noteTime = (): void => text.pace.note(to - from, performance.now() - startedAt);
+      this.#pushChunk(sequence, slot, device.idle().then(noteTime));
     }
     if (to === total) sequence.releaseImages();
     if (request.afterChunk) await this.#finishChunk(sequence, { from, to });
+  }
+
+  /** Submits a prompt's last chunk and the choice of the first token, from whose logits those of equal prompts begin. */
+  async #submitLast(recorder: Recorder, sequence: ActiveSequence, slot: KvSlot): Promise<void> {
+    const { device, text, sampler } = this.#model;
+    let choosing = recorder;
+    let raw: Float32Array<ArrayBuffer> | undefined;
+    if (sequence.request.constraint?.processLogits) {
+      recorder.submit();
+      raw = await this.#processLogits(sequence, 0);
+      if (sequence.isEnded) return this.#pushChunk(sequence, slot, device.idle());
+      choosing = device.createRecorder('sample');
+    }
+    const deliveries = [this.#submitFirst(choosing, sequence)];
+    // Others begin from what the model said, not from what became of it.
+    if (raw) device.write(text.logits, 0, raw);
+    deliveries.push(...(await this.#shareLogits(sequence)));
+    this.#push({ isChunk: true, done: sampler.readResults(), deliveries });
+  }
+
+  /** Notes a chunk that gives no token. */
+  #pushChunk(sequence: ActiveSequence, slot: KvSlot, done: Promise<void>): void {
+    const deliveries = [{ sequence, slot: slot.index, index: undefined }];
+    this.#push({ isChunk: true, done: done.then(() => undefined), deliveries });
   }
 
   /** Runs what the caller wants to do with a chunk, before anything else overwrites it. */

@@ -44,6 +44,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
   #mlc: { readonly engine: MLCEngineInterface; readonly modelIds: readonly string[] } | undefined;
   #loading: AbortController | undefined;
   #interrupt = new AbortController();
+
   constructor(engineConfig: MLCEngineConfig = {}) {
     super(engineConfig.initProgressCallback);
     this.#appConfig = engineConfig.appConfig ?? prebuiltAppConfig;
