@@ -207,6 +207,74 @@ describe('Scheduler, many sequences', () => {
     expect(order).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 
+  /** Computes a prompt that nobody has asked for yet, and says what was computed. */
+  async function runAhead(
+    scheduler: Scheduler,
+    ids: readonly number[],
+    overrides: Partial<SequenceRequest> = {},
+  ): Promise<Pick<SequenceSummary, 'cachedTokens' | 'computedTokens'>> {
+    const summaries: SequenceSummary[] = [];
+    const onEnd = (summary: SequenceSummary): void => void summaries.push(summary);
+    await generateIds(
+      scheduler,
+      textRequest(ids, undefined, { maxTokens: 0, ahead: {}, onEnd, ...overrides }),
+    );
+    const { cachedTokens, computedTokens } = summaries[0]!;
+    return { cachedTokens, computedTokens };
+  }
+
+  it('computes ahead in room that nobody needs, and goes on from there with the very tokens', async () => {
+    const scheduler = await create();
+    const talks = [60, 61, 62].map((seed) => randomIds(40, seed));
+    for (const ids of talks) await generateIds(scheduler, textRequest(ids));
+    const held = scheduler.slots.all.slice(0, 3).map(({ keys }) => [...keys]);
+    const coming = [...talks[0].slice(0, 20), ...randomIds(24, 63)];
+    expect(await runAhead(scheduler, coming)).toEqual({ cachedTokens: 20, computedTokens: 24 });
+    expect(scheduler.slots.all.slice(0, 3).map(({ keys }) => keys)).toEqual(held);
+    // No room is left, but for who says which conversation is over.
+    expect(await runAhead(scheduler, randomIds(30, 64))).toEqual({ cachedTokens: 0, computedTokens: 0 });
+    const spent = { ahead: { spent: talks[1] } };
+    expect(await runAhead(scheduler, randomIds(30, 64), spent)).toEqual({
+      cachedTokens: 0,
+      computedTokens: 30,
+    });
+    const summaries: SequenceSummary[] = [];
+    const onEnd = (summary: SequenceSummary): void => void summaries.push(summary);
+    const request = textRequest([...coming, 7, 8]);
+    expect([await generateIds(scheduler, { ...request, onEnd })]).toEqual(await runAlone([request]));
+    expect(summaries[0]?.cachedTokens).toBe(44);
+  });
+
+  it('computes ahead when no answer is left, and stops for the next one within a chunk', async () => {
+    const scheduler = await create();
+    const ended: string[] = [];
+    const run = (ids: readonly number[], name: string, overrides: Partial<SequenceRequest>) =>
+      generateIds(
+        scheduler,
+        textRequest(ids, undefined, { onEnd: () => void ended.push(name), ...overrides }),
+      );
+    const answering = run(randomIds(20, 70), 'answer', {});
+    // One more than may wait.
+    const aheads = Array.from({ length: 9 }, (_, index) =>
+      run(randomIds(30, 71 + index), `ahead ${index}`, { maxTokens: 0, ahead: {} }),
+    );
+    await Promise.all([answering, ...aheads]);
+    expect(ended).toHaveLength(10);
+    expect(ended.slice(0, 2)).toEqual(['ahead 0', 'answer']);
+
+    const other = await create();
+    const long = randomIds(7 * CHUNK, 80);
+    const ahead = runAhead(other, long);
+    await vi.waitUntil(() => other.slots.tokenCount >= CHUNK, { interval: 0 });
+    const request = textRequest(randomIds(20, 81));
+    const tokens = await generateIds(other, request);
+    const { computedTokens } = await ahead;
+    expect(computedTokens).toBeGreaterThanOrEqual(CHUNK);
+    expect(computedTokens).toBeLessThan(long.length);
+    expect([tokens]).toEqual(await runAlone([request]));
+    expect(other.slots.match(long, long.length).count).toBe(computedTokens);
+  });
+
   it('computes a prompt that several ask for once, and samples each with its own seed', async () => {
     const ids = randomIds(2 * CHUNK + 5, 40);
     const list = [1, 2, 3, 4].map((seed) => textRequest(ids, { temperature: 1, seed }));
