@@ -118,3 +118,16 @@ test('a crashed GPU ends a load and an answer at once, with its own error, and t
   const shorter = Math.min(before.length, after.length);
   expect(after.slice(0, shorter)).toBe(before.slice(0, shorter));
 });
+
+test('a GPU that crashes while the buffers are made is told as lost, too', async ({ page }) => {
+  await page.route('**/blank', (route) => route.fulfill({ contentType: 'text/html', body: '<p></p>' }));
+  for (const delayMs of [0, 20]) {
+    await page.goto('/blank');
+    await beginLoad(page);
+    await expect.poll(async () => (await phases(page)).length, { intervals: [2] }).toBeGreaterThan(0);
+    await page.waitForTimeout(delayMs);
+    await crashGpu(page);
+    // A crash before the worker has asked for its device harms nobody.
+    expect(['device-lost', 'loaded']).toContain(await ending(page));
+  }
+});

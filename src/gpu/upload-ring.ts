@@ -39,6 +39,8 @@ export interface UploadRingOptions {
 export class UploadRing implements Uploads {
   readonly #device: GPUDevice;
   readonly #slotBytes: number;
+  readonly #slotCount: number;
+  /** Made when they are first needed. */
   readonly #slots: Slot[] = [];
   readonly #explain: (cause: unknown) => Promise<Error>;
   #next = 0;
@@ -48,15 +50,7 @@ export class UploadRing implements Uploads {
     this.#device = device;
     this.#slotBytes = options.slotBytes ?? SLOT_BYTES;
     this.#explain = options.explain ?? (async (cause) => toError(cause));
-    for (let index = 0; index < (options.slotCount ?? SLOT_COUNT); index++) {
-      const buffer = device.createBuffer({
-        label: `upload ${index}`,
-        size: this.#slotBytes,
-        usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
-        mappedAtCreation: true,
-      });
-      this.#slots.push({ buffer, whenMapped: Promise.resolve() });
-    }
+    this.#slotCount = options.slotCount ?? SLOT_COUNT;
   }
 
   async write(buffer: DeviceBuffer, byteOffset: number, data: ArrayBufferView): Promise<void> {
@@ -88,10 +82,25 @@ export class UploadRing implements Uploads {
   }
 
   async #openNext(): Promise<OpenSlot> {
-    const slot = this.#slots[this.#next++ % this.#slots.length] as Slot;
-    // On a lost device a mapping that had succeeded has no memory either.
-    const memory = await this.#mapped(slot.whenMapped.then(() => slot.buffer.getMappedRange()));
+    const { slot, memory } = await this.#mapped(this.#takeSlot(this.#next++ % this.#slotCount));
     return { slot, memory: new Uint8Array(memory), copies: [], usedBytes: 0 };
+  }
+
+  /** On a lost device there may be no memory for a buffer, nor behind a mapping that had succeeded. */
+  async #takeSlot(index: number): Promise<{ slot: Slot; memory: ArrayBuffer }> {
+    const slot = (this.#slots[index] ??= this.#createSlot(index));
+    await slot.whenMapped;
+    return { slot, memory: slot.buffer.getMappedRange() };
+  }
+
+  #createSlot(index: number): Slot {
+    const buffer = this.#device.createBuffer({
+      label: `upload ${index}`,
+      size: this.#slotBytes,
+      usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
+      mappedAtCreation: true,
+    });
+    return { buffer, whenMapped: Promise.resolve() };
   }
 
   #send(): void {

@@ -84,6 +84,23 @@ describe('WebGpuDevice', () => {
       code: 'device-lost',
     });
   });
+
+  it('tells of the loss whatever the device was doing, also before it is reported', async () => {
+    const victim = await openNodeDevice();
+    const target = await victim.createBuffer({ label: 'target', byteLength: 64, usage: 'storage' });
+    const uploads = victim.openUploads();
+    victim.handle.destroy();
+    const attempts = await Promise.allSettled([
+      victim.createBuffer({ label: 'late', byteLength: 4, usage: 'storage' }),
+      victim.read(target, 0, 64),
+      victim.idle(),
+      uploads.write(target, 0, new Uint8Array(64)).then(() => uploads.finish()),
+    ]);
+    const codes = attempts.map((one) =>
+      one.status === 'rejected' ? (one.reason.code ?? one.reason) : 'none',
+    );
+    expect(codes).toEqual(['device-lost', 'device-lost', 'device-lost', 'device-lost']);
+  });
 });
 
 describe('openNodeDevice', () => {

@@ -58,10 +58,10 @@ export class WebGpuDevice implements Device {
     this.handle.pushErrorScope('validation');
     this.handle.pushErrorScope('out-of-memory');
     const handle = this.handle.createBuffer({ label, size, usage: usageFlags(usage) });
-    const [memoryError, validationError] = await Promise.all([
-      this.handle.popErrorScope(),
-      this.handle.popErrorScope(),
-    ]);
+    const [memoryError, validationError] = await this.#explained(
+      `create buffer "${label}"`,
+      Promise.all([this.handle.popErrorScope(), this.handle.popErrorScope()]),
+    );
     if (memoryError) {
       handle.destroy();
       throw new AutoglmError('out-of-memory', `The GPU has no room for buffer "${label}" of ${size} bytes.`, {
@@ -135,12 +135,8 @@ export class WebGpuDevice implements Device {
     const staging = (recorder as WebGpuRecorder).submitWith((encoder) =>
       this.#readBacks.record(encoder, bufferHandle(buffer), byteOffset, size),
     );
-    try {
-      const bytes = await this.#readBacks.take(staging);
-      return bytes.byteLength === byteLength ? bytes : bytes.slice(0, byteLength);
-    } catch (cause) {
-      throw await this.#explainFailure(`read buffer "${buffer.label}"`, cause);
-    }
+    const bytes = await this.#explained(`read buffer "${buffer.label}"`, this.#readBacks.take(staging));
+    return bytes.byteLength === byteLength ? bytes : bytes.slice(0, byteLength);
   }
 
   createRecorder(label: string): Recorder {
@@ -164,7 +160,7 @@ export class WebGpuDevice implements Device {
   }
 
   async idle(): Promise<void> {
-    await this.handle.queue.onSubmittedWorkDone();
+    await this.#explained('wait for the GPU', this.handle.queue.onSubmittedWorkDone());
     this.#requireAlive();
   }
 
@@ -212,6 +208,15 @@ export class WebGpuDevice implements Device {
     return new AutoglmError('engine-unloaded', 'The GPU device was already destroyed.');
   }
 
+  /** A lost device fails each call in a way of its own: here they become one error. */
+  async #explained<T>(action: string, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (cause) {
+      throw await this.#explainFailure(action, cause);
+    }
+  }
+
   async #explainFailure(action: string, cause: unknown): Promise<AutoglmError> {
     const gone = this.#goneError();
     if (gone) return gone;
@@ -241,7 +246,8 @@ export class WebGpuDevice implements Device {
       const bindingIndices = new Map(bindings.map(({ name, index }) => [name, index]));
       return { label, pipeline, layout, bindingIndices, bindingNames: bindings.map(({ name }) => name) };
     } catch (cause) {
-      if (this.#lostError) throw this.#lostError;
+      const fault = await this.#explainFailure(`build the pipeline "${label}"`, cause);
+      if (fault.code !== 'gpu-validation') throw fault;
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new AutoglmError('shader-invalid', `Cannot build the pipeline "${label}": ${reason}`, { cause });
     }
@@ -259,7 +265,10 @@ export class WebGpuDevice implements Device {
   async #checkModule(shader: ReturnType<typeof composeShader>, label: string): Promise<GPUShaderModule> {
     this.handle.pushErrorScope('validation');
     const module = this.handle.createShaderModule({ label, code: shader.code });
-    const [error, info] = await Promise.all([this.handle.popErrorScope(), module.getCompilationInfo()]);
+    const [error, info] = await this.#explained(
+      `compile "${label}"`,
+      Promise.all([this.handle.popErrorScope(), module.getCompilationInfo()]),
+    );
     const faults = info.messages.filter(({ type }) => type === 'error');
     if (faults.length > 0 || error) {
       const places = faults.map(({ message, lineNum, linePos }) =>
