@@ -1,7 +1,10 @@
-/** An engine that answers from a script, for looking at the element: the answers are real ones of the small model. */
+/**
+ * An engine that answers from a script, for looking at the element: the answers are real ones of the small model. Pages
+ * of the examples import it alone, so it imports nothing but types.
+ */
 import type { CallOptions, ChatCompletions, Engine, EngineInfo } from '../engine/engine.ts';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Usage } from '../engine/openai.ts';
-import { NO_PREFILL, type PrefillRequest } from '../engine/prefill.ts';
+import type { PrefillRequest } from '../engine/prefill.ts';
 
 /** What a scripted engine says and how fast. */
 export interface Script {
@@ -52,7 +55,7 @@ export function createScriptedEngine(script: Script): ScriptedEngine {
     countTokens: async () => 0,
     prefill: async (request) => {
       prefills.push(request);
-      return NO_PREFILL;
+      return { promptTokens: 0, cachedTokens: 0, computedTokens: 0 };
     },
     requests,
     prefills,
