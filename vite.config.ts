@@ -7,6 +7,7 @@ import type { ViteUserConfig } from 'vitest/config';
 import { WEB_MANIFEST } from './.ci/web-manifest.mjs';
 import { PACKAGE_ENTRIES } from './.ci/package-entries.mjs';
 import { withoutShaderComments } from './.ci/shader-comments.mjs';
+import { withoutStyleComments } from './.ci/style-comments.mjs';
 
 type BuildOptions = NonNullable<ViteUserConfig['build']>;
 
@@ -130,7 +131,7 @@ export default defineConfig(({ mode }) => ({
   // The worker's packages are found before the first page asks for them: found later, they would reload the page
   // in the middle of its first load.
   optimizeDeps: { entries: ['*.html', '../worker/engine-worker.ts', '../element/index.ts'] },
-  plugins: [withoutShaderComments(), ...(mode === 'production' ? [APP_PLUGINS] : [])],
+  plugins: [withoutShaderComments(), withoutStyleComments(), ...(mode === 'production' ? [APP_PLUGINS] : [])],
   build: BUILDS[mode] ?? APP_BUILD,
   worker: {
     format: 'es',
