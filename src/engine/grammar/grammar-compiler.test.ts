@@ -51,6 +51,9 @@ const CALLS = (mode: 'auto' | 'required', parallel: boolean, otherwise?: Grammar
 });
 const call = (name: string, a: unknown = 1): string =>
   `<tool_call>\n{"name": "${name}", "arguments": ${JSON.stringify({ a }).replace(':', ': ')}}\n</tool_call>`;
+function bounded(first: string, second: string, list: string, whole: string): string {
+  return `{"const": ${first}, "minimum": ${second}, "list": ${list}, "given": {"type":"number","maximum":5}, "whole": ${whole}}`;
+}
 const OBJECT: GrammarSpec = { kind: 'json-schema', schema: { type: 'object' }, strict: false };
 
 describe('AnswerGrammars', () => {
@@ -77,6 +80,46 @@ describe('AnswerGrammars', () => {
       { kind: 'json-schema', schema: { type: 'integer' }, strict: true },
       ['0', '-999999999999999'],
       ['1e3', '1234567890123456'],
+    ],
+    [
+      'numbers within bounds, wherever a schema has them',
+      {
+        kind: 'json-schema',
+        schema: {
+          type: 'object',
+          properties: {
+            // Names that are keywords elsewhere.
+            const: { type: 'number', maximum: 5, minimum: 4.5 },
+            minimum: { $ref: '#/$defs/low' },
+            list: {
+              type: 'array',
+              prefixItems: [{ type: ['number', 'integer', 'null'], exclusiveMaximum: 1, minimum: 0 }],
+              items: { anyOf: [{ type: 'number', minimum: 2.5, maximum: 2.5 }, { type: 'boolean' }] },
+            },
+            given: { const: { type: 'number', maximum: 5 } },
+            whole: { type: 'integer', minimum: -3, maximum: 2.5 },
+          },
+          required: ['const', 'minimum', 'list', 'given', 'whole'],
+          $defs: { low: { type: 'number', minimum: -0.5, exclusiveMaximum: 0 } },
+        },
+        strict: true,
+      },
+      [
+        bounded('4.5', '-0.5', '[0]', '-3'),
+        bounded('5.0', '-0.0001', '[null, 2.5, true]', '2'),
+        bounded('4.987654', '-0.25', '[0.999999, 2.500]', '0'),
+      ],
+      [
+        bounded('5.39', '-0.5', '[0]', '2'),
+        bounded('4.4', '-0.5', '[0]', '2'),
+        bounded('5', '-0.0', '[0]', '2'),
+        bounded('5', '-0.6', '[0]', '2'),
+        bounded('5', '-0.5', '[1]', '2'),
+        bounded('5', '-0.5', '[0, 2.4]', '2'),
+        bounded('5', '-0.5', '[0]', '-'),
+        bounded('5', '-0.5', '[0]', '3'),
+        bounded('5', '-0.5', '[0]', '2.0'),
+      ],
     ],
     [
       'a grammar',
@@ -138,6 +181,17 @@ describe('AnswerGrammars', () => {
       });
     }
     expect(await accepts(grammars, rating, '{ "Rating": 5}')).toBe(false);
+    const score: GrammarSpec = {
+      kind: 'json-schema',
+      schema: {
+        type: 'object',
+        properties: { Rating: { type: 'number', maximum: 5 } },
+        required: ['Rating'],
+      },
+      strict: true,
+    };
+    expect(await accepts(grammars, begun(score, '{ "Rating": '), '5.00}')).toBe(true);
+    expect(await accepts(grammars, begun(score, '{ "Rating": '), '5.39}')).toBe(false);
   });
 
   it('never allows a control token, even where any text is', async () => {
@@ -156,6 +210,20 @@ describe('AnswerGrammars', () => {
       'an unknown type',
       { kind: 'json-schema', schema: { type: 'objekt' }, strict: true },
       /Unsupported type/,
+    ],
+    [
+      'bounds of no number',
+      {
+        kind: 'json-schema',
+        schema: { type: 'array', items: { type: 'number', minimum: 5, exclusiveMaximum: 5 } },
+        strict: true,
+      },
+      /no number is allowed by \{"type":"number","minimum":5,"exclusiveMaximum":5\}/,
+    ],
+    [
+      'a bound that is no number',
+      { kind: 'json-schema', schema: { type: 'number', minimum: 5, exclusiveMinimum: true }, strict: true },
+      /exclusiveMinimum must be a number/,
     ],
     ['an undefined rule', { kind: 'ebnf', grammar: 'root ::= foo' }, /Rule "foo" is not defined/],
     ['a lookahead', { kind: 'regex', regex: '(?=a)b' }, /Lookahead is not supported/],

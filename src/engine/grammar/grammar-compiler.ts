@@ -2,6 +2,7 @@ import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/w
 import { AutoglmError } from '../../base/errors.ts';
 import type { TokenConstraint, TokenMask } from '../../model/token-constraint.ts';
 import type { GrammarSpec, ToolGrammar } from './grammar-spec.ts';
+import { markNumbers } from './number-schema.ts';
 import type { LoadXGrammar, XGrammar } from './xgrammar.ts';
 
 /** What a grammar must know of the model. */
@@ -232,13 +233,14 @@ async function toEbnf(
   { schema, strict, isLoose = false }: { schema: unknown; strict: boolean; isLoose?: boolean | undefined },
 ): Promise<string> {
   const { Testings } = library;
-  const text = JSON.stringify(schema);
+  const marked = markNumbers(schema);
+  const text = JSON.stringify(marked.schema);
   const ebnf = isLoose
     ? await Testings._jsonSchemaToEBNF(text, true, undefined, undefined, strict, MOST_WHITE_SPACE)
     : await Testings._jsonSchemaToEBNF(text, false, NO_INDENT, JSON_SEPARATORS, strict);
   return NUMBER_RULES.reduce(
     (rules, [name, body]) => rules.replace(new RegExp(`^${name} ::= .*$`, 'm'), `${name} ::= ${body}`),
-    ebnf,
+    marked.fill(ebnf),
   );
 }
 
