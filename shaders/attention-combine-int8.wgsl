@@ -17,9 +17,7 @@ var<workgroup> sums: array<vec4f, WORKGROUP * 2u>;
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
   let blocks = D4 / 8u;
   let head = workgroup.y * H + workgroup.x / blocks;
-  let key_count = rows[workgroup.y].cache_index + 1u;
-  let keys_a_split = keys_per_split(key_count, SPLITS);
-  let used = (key_count + keys_a_split - 1u) / keys_a_split;
+  let used = splits_in_use(rows[workgroup.y].cache_index + 1u, SPLITS);
   var best = -3e38;
   for (var split = index; split < used; split += WORKGROUP) {
     best = max(best, partial_stats[head * SPLITS + split].x);

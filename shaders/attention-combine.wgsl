@@ -11,9 +11,7 @@ override SPLITS: u32;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
   let head = workgroup.y * H + workgroup.x;
-  let key_count = rows[workgroup.y].cache_index + 1u;
-  let keys_a_split = keys_per_split(key_count, SPLITS);
-  let used = (key_count + keys_a_split - 1u) / keys_a_split;
+  let used = splits_in_use(rows[workgroup.y].cache_index + 1u, SPLITS);
   if (index >= D4) {
     return;
   }

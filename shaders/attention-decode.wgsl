@@ -16,7 +16,7 @@ override SPLITS: u32;
 @group(0) @binding(4) var<storage, read_write> partial_output: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> partial_stats: array<vec2f>;
 
-const TILE = 32u;
+const TILE = RUN;
 const WIDTH = 64u;
 const MASKED = -3e38;
 const SCORE_HEADS = (GROUP + 1u) / 2u;
@@ -40,10 +40,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let kv_head = workgroup.y;
   let row = rows[workgroup.z];
   let key_count = row.cache_index + 1u;
-  let keys_a_split = keys_per_split(key_count, SPLITS);
-  let first_key = split * keys_a_split;
-  let end_key = min(first_key + keys_a_split, key_count);
-  if (first_key >= key_count) {
+  if (split * RUN >= key_count) {
     return;
   }
   let first_head = workgroup.z * H + kv_head * GROUP;
@@ -60,11 +57,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums: array<vec4f, OUTPUT_HEADS>;
   var best = MASKED;
   var total = 0f;
-  for (var tile = first_key; tile < end_key; tile += TILE) {
+  for (var tile = split * RUN; tile < key_count; tile = next_tile(tile, TILE, SPLITS)) {
     let key = tile + index % TILE;
     // Explicit: some drivers do not clear a variable again that is declared inside a loop.
     var products = array<f32, SCORE_HEADS>();
-    if (key < end_key) {
+    if (key < key_count) {
       for (var d = 0u; d < D4; d += KEY_BATCH) {
         var batch: array<vec4f, KEY_BATCH>;
         for (var j = 0u; j < KEY_BATCH; j++) {
@@ -81,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < SCORE_HEADS; i++) {
       let head = index / TILE + i * 2u;
       if (head < GROUP) {
-        shares[head * TILE + index % TILE] = select(MASKED, products[i] * SCALE, key < end_key);
+        shares[head * TILE + index % TILE] = select(MASKED, products[i] * SCALE, key < key_count);
       }
     }
     workgroupBarrier();
@@ -111,11 +108,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < OUTPUT_HEADS; i++) {
       sums[i] *= decays[min(beside + i * SIDE_BY_SIDE, GROUP - 1u)];
     }
-    for (var first = 0u; first < min(TILE, end_key - tile); first += VALUE_BATCH) {
+    for (var first = 0u; first < min(TILE, key_count - tile); first += VALUE_BATCH) {
       var batch: array<vec4f, VALUE_BATCH>;
       for (var j = 0u; j < VALUE_BATCH; j++) {
         // Keys past the end have a share of 0; the last one is read in their place.
-        batch[j] = unpack_quad(values[cache + min(tile + first + j, end_key - 1u) * D4 + lane]);
+        batch[j] = unpack_quad(values[cache + min(tile + first + j, key_count - 1u) * D4 + lane]);
       }
       for (var i = 0u; i < OUTPUT_HEADS; i++) {
         let head = min(beside + i * SIDE_BY_SIDE, GROUP - 1u);

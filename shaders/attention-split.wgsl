@@ -1,8 +1,9 @@
 enable subgroups;
 // attention-decode for GPUs with subgroups: workgroup (split, KV head, sequence) serves all GROUP (at most 16) query
-// heads that share the KV head. KEY_LANES invocations share a key, in whole cache lines, and four such teams take four
-// heads each: every invocation keeps its part of four queries in registers for all keys. Leaves per split the running
-// maximum, the sum and the unnormalised output; attention-combine joins them.
+// heads that share the KV head. KEY_LANES invocations share a key and four such teams take four heads each: every
+// invocation keeps its part of four queries in registers for all keys. A tile's keys and values reach them through
+// workgroup memory, and the next tile's are read meanwhile: without that each tile waits for memory six times. Leaves per
+// split the running maximum, the sum and the unnormalised output; attention-combine joins them.
 
 override H: u32;
 override KV: u32;
@@ -20,24 +21,33 @@ override SPLITS: u32;
 
 const MASKED = -3e38;
 const HEADS = 16u;
-// Keys of a tile: KEYS (a multiple of 4), one after the other, for every team of 4 KEY_LANES invocations.
+// Keys of a tile, a part of a run: KEYS (a multiple of 4), one after the other, for every team of 4 KEY_LANES invocations.
 const SLOTS = WORKGROUP / (4u * KEY_LANES);
 const TILE = SLOTS * KEYS;
 const TILE_QUADS = TILE / 4u;
 // Vectors of eight dimensions of a key that an invocation takes.
 const LANE_OCTETS = D8 / KEY_LANES;
+// What an invocation brings of a tile's keys, and of its values.
+const BROUGHT = TILE * D8 / WORKGROUP;
 // For the output D8 invocations cover a head's dimensions; HEAD_GROUPS teams of them share the heads and KEY_GROUPS
 // the keys.
 const TEAM_HEADS = HEADS / HEAD_GROUPS;
 const KEY_GROUPS = WORKGROUP / (D8 * HEAD_GROUPS);
 
+// [TILE, D8] keys, then values.
+var<workgroup> octets: array<CacheOctet, TILE * D8>;
 // [HEADS, TILE_QUADS]: shares of four keys each.
 var<workgroup> shares: array<vec4f, HEADS * TILE_QUADS>;
 var<workgroup> decays: array<f32, HEADS>;
 var<workgroup> parts: array<f32, HEADS * SLOTS>;
-// The first and the second four of each eight dimensions, for the sum over the key groups.
-var<workgroup> first_sums: array<vec4f, HEADS * D8>;
-var<workgroup> second_sums: array<vec4f, HEADS * D8>;
+// Four of each eight dimensions, for the sum over the key groups.
+var<workgroup> half_sums: array<vec4f, HEADS * D8>;
+
+// The place in the cache of the invocation's `i`-th octet of a tile; the last key in place of those past the end.
+fn place_of(i: u32, tile: u32, key_count: u32, index: u32) -> u32 {
+  let octet = i * WORKGROUP + index;
+  return min(tile + octet / D8, key_count - 1u) * D8 + octet % D8;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
@@ -45,9 +55,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let kv_head = workgroup.y;
   let row = rows[workgroup.z];
   let key_count = row.cache_index + 1u;
-  let keys_a_split = keys_per_split(key_count, SPLITS);
-  let first_key = split * keys_a_split;
-  let end_key = min(first_key + keys_a_split, key_count);
+  let first_key = split * RUN;
   if (first_key >= key_count) {
     return;
   }
@@ -81,23 +89,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var sums: array<mat2x4f, TEAM_HEADS>;
   var best = MASKED;
   var total = 0f;
-  for (var tile = first_key; tile < end_key; tile += TILE) {
+  var next_keys: array<CacheOctet, BROUGHT>;
+  var next_values: array<CacheOctet, BROUGHT>;
+  for (var i = 0u; i < BROUGHT; i++) { next_keys[i] = keys[cache + place_of(i, first_key, key_count, index)]; }
+  for (var i = 0u; i < BROUGHT; i++) { next_values[i] = values[cache + place_of(i, first_key, key_count, index)]; }
+  var following = 0u;
+  for (var tile = first_key; tile < key_count; tile = following) {
+    following = next_tile(tile, TILE, SPLITS);
+    for (var i = 0u; i < BROUGHT; i++) { octets[i * WORKGROUP + index] = next_keys[i]; }
+    workgroupBarrier();
+    if (following < key_count) {
+      for (var i = 0u; i < BROUGHT; i++) { next_keys[i] = keys[cache + place_of(i, following, key_count, index)]; }
+    }
     let slot_key = tile + slot * KEYS;
     var scores: array<vec4f, KEYS / 4u>;
     var new_best = best;
     for (var batch = 0u; batch < KEYS / 4u; batch++) {
-      var octets: array<CacheOctet, 4u * LANE_OCTETS>;
-      for (var j = 0u; j < 4u; j++) {
-        // The last key is read in place of those past the end.
-        let start = cache + min(slot_key + batch * 4u + j, end_key - 1u) * D8 + lane;
-        for (var o = 0u; o < LANE_OCTETS; o++) {
-          octets[j * LANE_OCTETS + o] = keys[start + o * KEY_LANES];
-        }
-      }
       for (var j = 0u; j < 4u; j++) {
         var products = vec4f(0);
         for (var o = 0u; o < LANE_OCTETS; o++) {
-          let octet = unpack_octet(octets[j * LANE_OCTETS + o]);
+          let octet = unpack_octet(octets[(slot * KEYS + batch * 4u + j) * D8 + o * KEY_LANES + lane]);
           for (var i = 0u; i < 4u; i++) {
             let query = queries[i * LANE_OCTETS + o];
             products[i] += dot(query[0], octet[0]) + dot(query[1], octet[1]);
@@ -111,7 +122,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
         if (KEY_LANES == 8u) {
           score += subgroupShuffleXor(score, 4u);
         }
-        scores[batch][j] = select(MASKED, score, slot_key + batch * 4u + j < end_key);
+        scores[batch][j] = select(MASKED, score, slot_key + batch * 4u + j < key_count);
       }
       let largest = max(scores[batch].xy, scores[batch].zw);
       new_best = max(new_best, max(largest.x, largest.y));
@@ -123,6 +134,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var i = 0u; i < SLOTS; i++) {
       new_best = max(new_best, parts[i * HEADS + head]);
     }
+    // All have read the keys.
+    for (var i = 0u; i < BROUGHT; i++) { octets[i * WORKGROUP + index] = next_values[i]; }
     let decay = exp(best - new_best);
     best = new_best;
     total *= decay;
@@ -137,25 +150,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       total += dot(share, vec4f(1));
     }
     workgroupBarrier();
+    if (following < key_count) {
+      for (var i = 0u; i < BROUGHT; i++) {
+        next_values[i] = values[cache + place_of(i, following, key_count, index)];
+      }
+    }
     for (var i = 0u; i < TEAM_HEADS; i++) {
       sums[i] *= decays[team_head + i];
     }
-    let quads = (min(TILE, end_key - tile) + 3u) / 4u;
+    let quads = (min(TILE, key_count - tile) + 3u) / 4u;
     for (var quad = key_group; quad < quads; quad += KEY_GROUPS) {
-      var batch: array<CacheOctet, 4>;
-      for (var j = 0u; j < 4u; j++) {
-        // Keys past the end have a share of 0.
-        batch[j] = values[cache + min(tile + quad * 4u + j, end_key - 1u) * D8 + team_lane];
-      }
-      let octets = array(
-        unpack_octet(batch[0]), unpack_octet(batch[1]), unpack_octet(batch[2]), unpack_octet(batch[3]),
-      );
+      // Keys past the end have a share of 0.
+      let first = quad * 4u * D8 + team_lane;
+      let a = unpack_octet(octets[first]);
+      let b = unpack_octet(octets[first + D8]);
+      let c = unpack_octet(octets[first + 2u * D8]);
+      let d = unpack_octet(octets[first + 3u * D8]);
       for (var i = 0u; i < TEAM_HEADS; i++) {
         let share = shares[(team_head + i) * TILE_QUADS + quad];
-        sums[i] += octets[0] * share.x + octets[1] * share.y + octets[2] * share.z + octets[3] * share.w;
+        sums[i] += a * share.x + b * share.y + c * share.z + d * share.w;
       }
     }
-    // `parts` and `shares` are written again.
+    // `octets`, `parts` and `shares` are written again.
     workgroupBarrier();
   }
 
@@ -171,18 +187,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     partial_stats[(first_head + head) * SPLITS + split] = vec2f(best, whole);
   }
   for (var group = 1u; group < KEY_GROUPS; group++) {
-    workgroupBarrier();
-    if (key_group == group) {
-      for (var i = 0u; i < TEAM_HEADS; i++) {
-        first_sums[(team_head + i) * D8 + team_lane] = sums[i][0];
-        second_sums[(team_head + i) * D8 + team_lane] = sums[i][1];
+    for (var half = 0u; half < 2u; half++) {
+      workgroupBarrier();
+      if (key_group == group) {
+        for (var i = 0u; i < TEAM_HEADS; i++) {
+          half_sums[(team_head + i) * D8 + team_lane] = sums[i][half];
+        }
       }
-    }
-    workgroupBarrier();
-    if (key_group == 0u) {
-      for (var i = 0u; i < TEAM_HEADS; i++) {
-        let place = (team_head + i) * D8 + team_lane;
-        sums[i] += mat2x4f(first_sums[place], second_sums[place]);
+      workgroupBarrier();
+      if (key_group == 0u) {
+        for (var i = 0u; i < TEAM_HEADS; i++) {
+          sums[i][half] += half_sums[(team_head + i) * D8 + team_lane];
+        }
       }
     }
   }

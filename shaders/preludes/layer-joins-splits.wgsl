@@ -1,6 +1,6 @@
 // Attention of a layer whose splits an attention-split dispatch has left: this dispatch joins them. For long contexts,
 // where more workgroups than run at the same time share the keys.
-// Expects: H, HD, D, SPLITS, WORKGROUP and SUBGROUP, where in `mail` JOINED is, keys_per_split and layer-mail.
+// Expects: H, HD, D, SPLITS, WORKGROUP and SUBGROUP, where in `mail` JOINED is, split-runs and layer-mail.
 
 // [H, SPLITS, D / 4] and [H, SPLITS] (maximum, sum)
 @group(0) @binding(2) var<storage, read> partial_output: array<vec4f>;
@@ -24,10 +24,8 @@ fn attend(workgroup: u32, index: u32) {}
 // Joins the splits of 32 outputs of a head.
 fn join(block: u32, index: u32) {
   let head = block * 32u / D;
-  let key_count = rows[0].cache_index + 1u;
-  let share = keys_per_split(key_count, SPLITS);
   // Past the end the last split again, masked.
-  let last = vec4u((key_count + share - 1u) / share - 1u);
+  let last = vec4u(splits_in_use(rows[0].cache_index + 1u, SPLITS) - 1u);
   let quad = (block * 8u) % QUADS + index % 8u;
   var best = MASKED;
   var total = 0f;

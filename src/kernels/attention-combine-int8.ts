@@ -2,7 +2,7 @@ import source from '#shaders/attention-combine-int8.wgsl?raw';
 import type { AttentionCombineOptions } from './attention-combine.ts';
 import { ROUND_INT8, EMIT_INT8, INT8_GROUP, type Int8Activations } from './int8-activations.ts';
 import type { KernelCall, Reduction } from './kernel.ts';
-import { KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { SPLIT_RUNS, ROW } from './prelude-sources.ts';
 import { reductionPrelude } from './reduction.ts';
 
 const WORKGROUP = 64;
@@ -22,7 +22,7 @@ export function attentionCombineInt8(options: AttentionCombineInt8Options): Kern
     program: {
       shader: 'attention-combine-int8',
       source,
-      preludes: [ROW, KEYS_PER_SPLIT, reductionPrelude(reduction), ROUND_INT8, EMIT_INT8],
+      preludes: [ROW, SPLIT_RUNS, reductionPrelude(reduction), ROUND_INT8, EMIT_INT8],
       shape: { D4: D / 4, WORKGROUP, MAX_SPLITS: splits },
       constants: { H, SPLITS: splits },
     },

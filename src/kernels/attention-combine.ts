@@ -1,6 +1,6 @@
 import source from '#shaders/attention-combine.wgsl?raw';
 import type { BufferRef, KernelCall } from './kernel.ts';
-import { KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { SPLIT_RUNS, ROW } from './prelude-sources.ts';
 
 /** What `attentionCombine` computes with; shapes in brackets. */
 export interface AttentionCombineOptions {
@@ -29,7 +29,7 @@ export function attentionCombine(options: AttentionCombineOptions): KernelCall {
     program: {
       shader: 'attention-combine',
       source,
-      preludes: [ROW, KEYS_PER_SPLIT],
+      preludes: [ROW, SPLIT_RUNS],
       shape: { D4: D / 4 },
       constants: { H, SPLITS: splits },
     },

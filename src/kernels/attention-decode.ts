@@ -4,7 +4,7 @@ import { attentionCombineInt8 } from './attention-combine-int8.ts';
 import type { Int8Activations } from './int8-activations.ts';
 import { attentionSplit, supportsAttentionSplit, type SplitKeysOptions } from './attention-split.ts';
 import type { BufferRef, KernelCall, Reduction } from './kernel.ts';
-import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { cachePrelude, SPLIT_RUNS, ROW } from './prelude-sources.ts';
 
 /** Invocations of a workgroup; fixed in the shader. */
 const WIDTH = 64;
@@ -46,7 +46,7 @@ function splitInWorkgroup(options: SplitKeysOptions): KernelCall {
     program: {
       shader: 'attention-decode',
       source,
-      preludes: [ROW, KEYS_PER_SPLIT, cachePrelude(cacheFormat)],
+      preludes: [ROW, SPLIT_RUNS, cachePrelude(cacheFormat)],
       shape: { D4: D / 4, GROUP: H / KV, PARTS: softmaxParts(H / KV) },
       constants: { H, KV, CONTEXT: context, SCALE: D ** -0.5, SPLITS: splits },
     },

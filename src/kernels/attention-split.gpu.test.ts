@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { attentionDecode } from './attention-decode.ts';
 import { attentionSplitReference } from './attention-split.reference.ts';
 import type { SplitTiling } from './attention-split.ts';
@@ -27,18 +27,29 @@ describe('AttentionSplit', () => {
     { H: 8, KV: 2, D: 64, splits: 2, tiling: tile(64, 4, 1), cacheFormat: 'f32', sequences: [[32, 0]] },
     { H: 12, KV: 1, D: 64, splits: 3, tiling: tile(128, 4, 2), cacheFormat: 'f16', sequences: [[33, 1]] },
     { H: 32, KV: 2, D: 128, splits: 8, tiling: tile(128, 4, 4), cacheFormat: 'f16', sequences: [[200, 0]] },
-    { H: 32, KV: 2, D: 128, splits: 3, tiling: tile(128, 8, 8), cacheFormat: 'f16', sequences: [[300, 0]] },
+    { H: 32, KV: 2, D: 128, splits: 3, tiling: tile(128, 4, 8), cacheFormat: 'f16', sequences: [[300, 0]] },
     { H: 16, KV: 1, D: 32, splits: 5, tiling: tile(64, 8, 4), cacheFormat: 'f32', sequences: [[1000, 0]] },
     {
       H: 2,
       KV: 2,
-      D: 128,
+      D: 64,
       splits: 7,
       tiling: tile(128, 4, 2),
       cacheFormat: 'f32',
       sequences: [[1000, 0]],
       scale: 300,
     },
+    {
+      H: 2,
+      KV: 2,
+      D: 128,
+      splits: 7,
+      tiling: tile(128, 4, 2),
+      cacheFormat: 'f16',
+      sequences: [[1000, 0]],
+      scale: 300,
+    },
+    { H: 32, KV: 2, D: 128, splits: 3, tiling: tile(64, 4, 4), cacheFormat: 'q8', sequences: [[305, 0]] },
     {
       H: 8,
       KV: 2,
@@ -82,6 +93,7 @@ describe('AttentionSplit', () => {
         partialStats: ref('partialStats'),
         output: ref('output'),
       });
+      expect(calls[0]?.program.shader).toBe('attention-split');
       const arrays = {
         q,
         keys,

@@ -1,6 +1,6 @@
 import source from '#shaders/attention-split.wgsl?raw';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
-import { cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { cachePrelude, SPLIT_RUNS, ROW } from './prelude-sources.ts';
 
 /** How a workgroup of `attentionSplit` shares its work. */
 export interface SplitTiling {
@@ -8,7 +8,7 @@ export interface SplitTiling {
   readonly workgroup: number;
   /** Invocations that share a key: 4, or 8 where no subgroup is smaller. D is at least eight times as much. */
   readonly keyLanes: 4 | 8;
-  /** Keys of a tile for every 4 `keyLanes` invocations: a multiple of 4. */
+  /** Keys of a tile for every 4 `keyLanes` invocations: a multiple of 4. A run of 32 keys is one tile or a few. */
   readonly keys: number;
   /** Teams that share the 16 heads: a power of two. */
   readonly headGroups: number;
@@ -46,12 +46,32 @@ export interface SplitKeysOptions {
 /** Heads that the kernel holds. */
 const MOST_HEADS = 16;
 
-/** Whether `attentionSplit` can serve these heads. */
+/** Keys that a split takes at a time, as in shaders/preludes/split-runs.wgsl. */
+const RUN = 32;
+
+/** What every device grants. */
+const MOST_WORKGROUP_BYTES = 16_384;
+
+/** Bytes of eight dimensions in the cache. */
+const OCTET_BYTES: Readonly<Record<CacheFormat, number>> = { f32: 32, f16: 16, q8: 8 };
+
+/** Whether `attentionSplit` can serve these heads with this tiling, on any device. */
 export function supportsAttentionSplit(
-  { H, KV, D }: { H: number; KV: number; D: number },
-  { keyLanes }: SplitTiling,
+  { H, KV, D, cacheFormat }: Pick<SplitKeysOptions, 'H' | 'KV' | 'D' | 'cacheFormat'>,
+  { workgroup, keyLanes, keys }: SplitTiling,
 ): boolean {
-  return H / KV <= MOST_HEADS && D >= keyLanes * 8 && D <= 128 && Math.log2(D) % 1 === 0;
+  const slots = workgroup / (4 * keyLanes);
+  const tile = slots * keys;
+  const octetBytes = tile * OCTET_BYTES[cacheFormat] + MOST_HEADS * 16;
+  const scoreBytes = MOST_HEADS * 4 * (tile + slots + 1);
+  return (
+    RUN % tile === 0 &&
+    H / KV <= MOST_HEADS &&
+    D >= keyLanes * 8 &&
+    D <= 128 &&
+    Math.log2(D) % 1 === 0 &&
+    (D / 8) * octetBytes + scoreBytes <= MOST_WORKGROUP_BYTES
+  );
 }
 
 /** Attention of one token a sequence over each part of the keys; `attentionCombine` joins them. Needs subgroups. */
@@ -67,7 +87,7 @@ export function attentionSplit(
     program: {
       shader: 'attention-split',
       source,
-      preludes: [ROW, KEYS_PER_SPLIT, cachePrelude(cacheFormat)],
+      preludes: [ROW, SPLIT_RUNS, cachePrelude(cacheFormat)],
       shape: {
         D8: D / 8,
         GROUP: H / KV,

@@ -8,7 +8,7 @@ import source from '#shaders/decode-layer.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
-import { APPEND_QUAD, cachePrelude, KEYS_PER_SPLIT, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, SPLIT_RUNS, ROW } from './prelude-sources.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 
 /** Storage buffers that `decodeLayer` binds: more than every device grants. */
@@ -141,7 +141,7 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         prelude('layer-mail', mailSource),
         prelude('layer-rows', rowsSource),
         ...(attended
-          ? [KEYS_PER_SPLIT, prelude('layer-joins-splits', joinsSplitsSource)]
+          ? [SPLIT_RUNS, prelude('layer-joins-splits', joinsSplitsSource)]
           : [prelude('layer-attention', attentionSource)]),
         ...(hasQkv
           ? [APPEND_QUAD, prelude('layer-end-qkv', endQkvSource)]

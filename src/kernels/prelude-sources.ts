@@ -3,7 +3,7 @@ import cacheF16Source from '#shaders/preludes/cache-f16.wgsl?raw';
 import cacheF32Source from '#shaders/preludes/cache-f32.wgsl?raw';
 import cacheQ8Source from '#shaders/preludes/cache-q8.wgsl?raw';
 import fourOutputsSource from '#shaders/preludes/four-outputs.wgsl?raw';
-import keysPerSplitSource from '#shaders/preludes/keys-per-split.wgsl?raw';
+import splitRunsSource from '#shaders/preludes/split-runs.wgsl?raw';
 import patchPlaceSource from '#shaders/preludes/patch-place.wgsl?raw';
 import rowSource from '#shaders/preludes/row.wgsl?raw';
 import stepSource from '#shaders/preludes/step.wgsl?raw';
@@ -26,8 +26,8 @@ export const PATCH_PLACE: Prelude = prelude('patch-place', patchPlaceSource);
 export const FOUR_OUTPUTS: Prelude = prelude('four-outputs', fourOutputsSource);
 /** `append_quad`, which turns outputs of the qkv product and puts them where they belong; needs a cache prelude. */
 export const APPEND_QUAD: Prelude = prelude('append-quad', appendQuadSource);
-/** `keys_per_split`, the share of a decode attention's split. */
-export const KEYS_PER_SPLIT: Prelude = prelude('keys-per-split', keysPerSplitSource);
+/** `splits_in_use` and `next_tile`: which keys a split of a decode attention takes. */
+export const SPLIT_RUNS: Prelude = prelude('split-runs', splitRunsSource);
 /** `store` without and with a bias. */
 export const STORE_PLAIN: Prelude = prelude('store-plain', storePlainSource);
 export const STORE_BIAS: Prelude = prelude('store-bias', storeBiasSource);
