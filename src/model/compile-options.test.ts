@@ -144,7 +144,7 @@ describe('chooseCompileOptions', () => {
 
   it.each([
     [true, 'a longer context', { context: 25_600 }],
-    [false, 'a context that ends before', { context: 4096 }],
+    [false, 'a context that ends before', { context: 2048 }],
     [true, 'a context behind the keys that it was told', { context: 4096, farKeys: 4095 }],
     [false, 'one that they fill', { context: 4096, farKeys: 4096 }],
     [false, 'no whole layers', { context: 25_600, layerTiling: undefined }],
