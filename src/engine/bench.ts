@@ -2,6 +2,7 @@ import type { DecodeReach } from '../model/compile-options.ts';
 import type { Recorder } from '../gpu/device.ts';
 import type { LanguageModel } from '../model/language-model.ts';
 import { measurePlan } from '../model/plan-cost.ts';
+import { StepDepth } from '../model/step-depth.ts';
 import type { Sequence } from '../model/text-model.ts';
 import { encodeSettings } from '../sampling/encode-settings.ts';
 import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
@@ -46,9 +47,6 @@ export interface BenchRow {
   readonly peakHeapBytes?: number;
 }
 
-/** Decode steps in flight while measuring; as many as an answer has. */
-const STEPS_IN_FLIGHT = 4;
-
 /** Measures prefill and decode; the model needs as many slots as the largest batch. */
 export async function benchModel(model: LanguageModel, options: BenchOptions): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
@@ -58,12 +56,13 @@ export async function benchModel(model: LanguageModel, options: BenchOptions): P
 
 async function benchBatch(model: LanguageModel, batch: number, options: BenchOptions): Promise<BenchRow> {
   const { promptTokens, outputTokens, repeats } = options;
-  // Not counted: it compiles and warms up.
-  const warmUp = await measureRun(model, batch, options);
+  // As an answer's: the run that is not counted compiles, warms up and finds how many steps to keep under way.
+  const depth = new StepDepth();
+  const warmUp = await measureRun(model, batch, options, depth);
   const runs: Run[] = [];
   let peakHeapBytes = readHeapBytes();
   for (let repeat = 0; repeat < repeats; repeat++) {
-    runs.push(await measureRun(model, batch, options));
+    runs.push(await measureRun(model, batch, options, depth));
     peakHeapBytes = maximum(peakHeapBytes, readHeapBytes());
   }
   const reach = reachFor(model, batch, options);
@@ -97,7 +96,12 @@ interface Run {
   readonly hostMs: number;
 }
 
-async function measureRun(model: LanguageModel, batch: number, options: BenchOptions): Promise<Run> {
+async function measureRun(
+  model: LanguageModel,
+  batch: number,
+  options: BenchOptions,
+  depth: StepDepth,
+): Promise<Run> {
   const { promptTokens, outputTokens, cachedTokens } = options;
   const { text, sampler, device } = model;
   const preparedAt = performance.now();
@@ -119,8 +123,12 @@ async function measureRun(model: LanguageModel, batch: number, options: BenchOpt
     const results = sampler.submitAndRead(recorder);
     hostMs += performance.now() - submittedAt;
     pending.push(results.then((found) => found.token(0, step)));
-    if (pending.length >= STEPS_IN_FLIGHT) await pending.shift();
+    while (pending.length >= depth.most) {
+      await pending.shift();
+      depth.note(performance.now());
+    }
   }
+  depth.interrupt();
   await Promise.all(pending);
   return {
     compileMs: startedAt - preparedAt,

@@ -78,9 +78,6 @@ export interface LocalEngineOptions extends LoadOptions {
   readonly sessionStore?: KeyValueStore | undefined;
 }
 
-/** Decode steps in flight on a GPU: enough to hide the way back of an id. Software computes too slowly to need it. */
-const STEPS_IN_FLIGHT = 4;
-
 /** An engine that runs the model on a device of this process or worker. */
 export class LocalEngine implements Engine, AnswerEngine {
   readonly info: EngineInfo;
@@ -451,7 +448,8 @@ async function loadEngine(options: LocalEngineOptions): Promise<LocalEngine> {
   const { decodeImage, loadXGrammar, onProgress } = options;
   const { model, texts, info, byteLength, fingerprint } = await loadModel(options);
   const scheduler = await Scheduler.create(model, {
-    stepsInFlight: info.isSoftware ? 1 : STEPS_IN_FLIGHT,
+    // Software computes too slowly to need more.
+    ...(info.isSoftware && { stepsInFlight: 1 }),
     speculation: options.speculation ?? (info.isSoftware ? 'off' : 'auto'),
   });
   onProgress?.({ phase: 'ready', loadedBytes: byteLength, totalBytes: byteLength, bytesPerSecond: 0 });

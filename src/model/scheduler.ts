@@ -8,14 +8,15 @@ import type { RankedToken } from './ranked-token.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import { Speculation, type SpeculationMode } from './speculation.ts';
 import { encodeRows, ROW_BYTES, type Row } from './step.ts';
+import { StepDepth } from './step-depth.ts';
 import { StepPlans, type StepPlan } from './step-plans.ts';
 import { MAX_COLUMNS, MAX_GUESS_COLUMNS, TEXT_BUFFERS } from './text-buffers.ts';
 import type { SampledResults, SampledToken } from './token-sampler.ts';
 
 /** How a scheduler runs. */
 export interface SchedulerOptions {
-  /** Decode steps that are submitted before the first one's tokens are read. */
-  readonly stepsInFlight: number;
+  /** Decode steps that are submitted before the first one's tokens are read; default: as their time demands. */
+  readonly stepsInFlight?: number | undefined;
   /** Whether a lone sequence guesses its next tokens from its own past; default `off`. */
   readonly speculation?: SpeculationMode | undefined;
 }
@@ -71,7 +72,8 @@ interface Delivery {
 export class Scheduler {
   readonly slots: KvSlots;
   readonly #model: LanguageModel;
-  readonly #stepsInFlight: number;
+  readonly #stepsInFlight: number | undefined;
+  readonly #depth = new StepDepth();
   readonly #columns: DecodeColumns;
   readonly #plans: StepPlans;
   readonly #recordFirstSample: (recorder: Recorder) => void;
@@ -266,6 +268,7 @@ export class Scheduler {
   async #sleep(): Promise<void> {
     if (this.#isAwake) return;
     this.#lastStepAt = undefined;
+    this.#depth.interrupt();
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
@@ -440,7 +443,7 @@ export class Scheduler {
     const isConstrained = this.#active.some(
       ({ state, request }) => state === 'running' && request.constraint,
     );
-    const most = isConstrained ? 1 : this.#stepsInFlight;
+    const most = isConstrained ? 1 : (this.#stepsInFlight ?? this.#depth.most);
     const stepsInFlight = this.#inFlight.length - chunksInFlight;
     if (running.length === 0 || stepsInFlight >= most) return false;
     if (prefilling.length > 0 && !isStepsTurn) return false;
@@ -746,6 +749,8 @@ export class Scheduler {
       guess.sequence.inFlight--;
       this.#settleGuess(guess, results);
     }
+    if (isChunk) this.#depth.interrupt();
+    else this.#depth.note(performance.now());
     this.#noteStep(!isChunk && deliveries.length === 1);
     for (const { sequence, slot, index, top } of deliveries) {
       sequence.inFlight--;

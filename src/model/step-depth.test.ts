@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { StepDepth } from './step-depth.ts';
+
+/** A depth that has seen steps of `stepMs`. */
+function after(stepMs: number, { steps = 64 } = {}): StepDepth {
+  const depth = new StepDepth();
+  for (let step = 0; step <= steps; step++) depth.note(1000 + step * stepMs);
+  return depth;
+}
+
+describe('StepDepth', () => {
+  it('starts with few steps', () => {
+    expect(new StepDepth().most).toBe(4);
+    expect(after(2.7, { steps: 0 }).most).toBe(4);
+  });
+
+  it('keeps 40 ms of work before a fast device, at most 16 steps', () => {
+    expect(after(2.7).most).toBe(15);
+    expect(after(1).most).toBe(16);
+    expect(after(5.9).most).toBe(7);
+  });
+
+  it('keeps few steps before a slow one, which are in vain when an answer ends', () => {
+    expect(after(30).most).toBe(4);
+    expect(after(400).most).toBe(4);
+  });
+
+  it('follows a device that results arrive from in pairs', () => {
+    const depth = new StepDepth();
+    for (let step = 0; step < 64; step++) depth.note(Math.floor(step / 2) * 40);
+    expect(depth.most).toBe(4);
+  });
+
+  it('does not take a pause for a step', () => {
+    const depth = after(2.7);
+    depth.interrupt();
+    depth.note(60_000);
+    depth.note(60_002.7);
+    expect(depth.most).toBe(15);
+  });
+});
