@@ -7,10 +7,15 @@
 // For GPUs of compute capability 9 and as much shared memory; the kernels of decode.cu are for all others.
 #include "decode.cuh"
 
-// Warps that compute; one more is the producer.
+// Warps that multiply, and compute all that is no product; one more is the producer.
 constexpr u32 STEP_WARPS = 16;
 constexpr u32 STEP_THREADS = STEP_WARPS * 32;
-constexpr u32 STEP_BLOCK = 544;
+// Warps that only add up what the others have multiplied, so that those need not meet at a tile's end: a block of 17 warps is
+// given registers for 20. They take tiles in turn, and with one less than there are buffers for sums each has added up a
+// later tile than that which its buffer had before: it cannot take that one for its own.
+constexpr u32 STEP_ADDERS = 3;
+constexpr u32 SUM_BUFFERS = STEP_ADDERS + 1;
+constexpr u32 STEP_BLOCK = (STEP_WARPS + 1 + STEP_ADDERS) * 32;
 // A stage of the ring: so many units (decode.cu) of two octets of rows, one unit for each warp of half a block; the
 // halves take stages in turn.
 constexpr u32 STAGE_UNITS = 8;
@@ -27,7 +32,7 @@ constexpr u32 OFFSET_BYTES = MOST_K / 256 * 32;
 constexpr u32 ROUND_KEYS = STEP_WARPS * 8;
 // Bytes from one head's shares of a round's keys to the next: padded, so that heads lie in different banks.
 constexpr u32 SHARE_PITCH = ROUND_KEYS * 2 + 16;
-constexpr u32 STEP_SPLITS = 32;
+constexpr u32 STEP_SPLITS = 64;
 constexpr u32 MOST_LAYERS = 64;
 
 // Shared memory by sequences: the ring's stages and the activations, in whose place attention has its values.
@@ -127,8 +132,13 @@ __device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 by
       : "memory");
 }
 
-// All threads but the producer's warp.
+// All threads that compute.
 __device__ __forceinline__ void step_sync() { asm volatile("bar.sync 1, %0;" ::"n"(STEP_THREADS) : "memory"); }
+
+// The same, and the warps that add up, at the end of a product.
+__device__ __forceinline__ void product_sync() {
+  asm volatile("bar.sync 2, %0;" ::"n"(STEP_THREADS + STEP_ADDERS * 32) : "memory");
+}
 
 // A product of a packed weight: tiles of 16 rows, which are two octets.
 struct StepProduct {
@@ -154,7 +164,15 @@ __device__ __forceinline__ StepProduct gated_product(const uint4* weight, const 
 template <u32 STAGES>
 struct Course {
   u32 first, slot, parity, count;
-  __device__ __forceinline__ Course() : first(blockIdx.x), slot(0), parity(0), count(0) {}
+  // Tiles and their stages before the present one. A warp's own stage may be past it.
+  u32 turn, before;
+  __device__ __forceinline__ Course() : first(blockIdx.x), slot(0), parity(0), count(0), turn(0), before(0) {}
+  // At most as many stages as the ring has.
+  __device__ __forceinline__ void pass(u32 stages) {
+    count += stages;
+    slot += stages;
+    if (slot >= STAGES) slot -= STAGES, parity ^= 1;
+  }
   __device__ __forceinline__ void next_stage() {
     count++;
     if (++slot == STAGES) slot = 0, parity ^= 1;
@@ -293,22 +311,39 @@ struct Unit {
   u32 pair[2];
 };
 
-// sum += a unit times its activations in 2^-24, and offset += what its zero points amount to in 32.
+// Values of a unit's activations. Lanes without a column keep the zeros that they begin with.
+constexpr u32 VALUES_AT_ONCE = 4;
+
+__device__ __forceinline__ void load_shared_vector_if(uint4& value, u32 source, u32 is_wanted) {
+  asm volatile(
+      "{\n"
+      ".reg .pred wanted;\n"
+      "setp.ne.u32 wanted, %5, 0;\n"
+      "@wanted ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n"
+      "}"
+      : "+r"(value.x), "+r"(value.y), "+r"(value.z), "+r"(value.w)
+      : "r"(source), "r"(is_wanted)
+      : "memory");
+}
+
 template <u32 COLUMNS>
 __device__ __forceinline__ void multiply_unit(float sum[4], float offset[4], const Unit& unit,
-                                              const Activations<COLUMNS>& x, u32 index, u32 group, u32 quarter) {
-  const bool has_column = group < COLUMNS;
-  const uint4* const values = x.values + (index * 32 + quarter) * COLUMNS + group;
+                                              const Activations<COLUMNS>& x, u32 index, u32 group, u32 quarter,
+                                              uint4 (&held)[VALUES_AT_ONCE]) {
+  const u32 has_column = group < COLUMNS;
+  const u32 values = shared_address(x.values) + ((index * 32 + quarter) * COLUMNS + group) * 16;
 #pragma unroll
   for (u32 i = 0; i < 8; i++) {
-    uint4 v = make_uint4(0, 0, 0, 0);
-    if (has_column) v = values[i * 4 * COLUMNS];
+    uint4& v = held[i % VALUES_AT_ONCE];
+    load_shared_vector_if(v, values + i * 64 * COLUMNS, has_column);
     const u32 w0 = word_of(unit.nibbles[0][i / 4], i % 4), w1 = word_of(unit.nibbles[1][i / 4], i % 4);
     float d[4] = {};
     mma_free(d, w0 & 0x000f000fu, w1 & 0x000f000fu, (w0 >> 8) & 0x000f000fu, (w1 >> 8) & 0x000f000fu, v.x, v.y);
     mma_free(d, w0 & 0x00f000f0u, w1 & 0x00f000f0u, (w0 >> 8) & 0x00f000f0u, (w1 >> 8) & 0x00f000f0u, v.z, v.w);
-    const float scale0 = __low2float(half_twice(word_of(unit.scales[0], i % 4), i / 4));
-    const float scale1 = __low2float(half_twice(word_of(unit.scales[1], i % 4), i / 4));
+    const u32 pair0 = word_of(unit.scales[0], i % 4), pair1 = word_of(unit.scales[1], i % 4);
+    const float2 both0 = __half22float2(*reinterpret_cast<const __half2*>(&pair0));
+    const float2 both1 = __half22float2(*reinterpret_cast<const __half2*>(&pair1));
+    const float scale0 = i < 4 ? both0.x : both0.y, scale1 = i < 4 ? both1.x : both1.y;
     sum[0] += scale0 * d[0];
     sum[2] += scale1 * d[2];
     if (COLUMNS > 1) {
@@ -321,60 +356,24 @@ __device__ __forceinline__ void multiply_unit(float sum[4], float offset[4], con
   mma_free(offset, unit.pair[0], unit.pair[1], unit.pair[0], unit.pair[1], v.x, v.y);
 }
 
-// The sums of a tile, by warp, row and column.
+// The sums of tiles, by warp, row and column, and the barriers that say which are there and which have been added up.
 template <u32 COLUMNS>
 struct TileSums {
-  float values[2][STEP_WARPS][16 * COLUMNS];
-};
+  float values[SUM_BUFFERS][STEP_WARPS][16 * COLUMNS];
+  unsigned long long full[SUM_BUFFERS], empty[SUM_BUFFERS];
 
-// Multiplies the block's tiles of a product. `store(tile, index, total)` is called by 16 * COLUMNS threads for each tile;
-// `total(row, column)` adds what the warps have.
-template <u32 COLUMNS, u32 STAGES, typename Store>
-__device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
-                                               const Activations<COLUMNS>& x, TileSums<COLUMNS>& sums, Store store) {
-  const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4;
-  const PackedRows rows(product.K);
-  u32 turn = 0;
-  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x) {
-    float sum[4] = {}, offset[4] = {};
-    for (u32 first = 0; first < rows.units; first += STAGE_UNITS, course.next_stage()) {
-      if ((course.count & 1) != warp / STAGE_UNITS) continue;
-      const u32 inside = warp % STAGE_UNITS, index = first + inside;
-      const u32 slot = ring.stage(course.slot);
-      Unit unit;
-      mbarrier_wait(ring.full_at(course.slot), course.parity);
-#pragma unroll
-      for (u32 half = 0; half < 2; half++) {
-        const u32 weight = slot + half * STAGE_OCTET + inside * 1024;
-        const u32 scales = slot + 2 * STAGE_OCTET + half * STAGE_SCALES + inside * 128;
-        if (index < rows.full) {
-          unit.nibbles[half][0] = load_shared_vector(weight + lane * 16);
-          unit.nibbles[half][1] = load_shared_vector(weight + 512 + lane * 16);
-          unit.scales[half] = load_shared_vector(scales + group * 16);
-          unit.pair[half] = load_shared_word(scales + lane * 4);
-        } else {
-          const u32 row = group * rows.rest, there = index < rows.units ? rows.rest : 0;
-          u32 words[8], pairs[4];
-#pragma unroll
-          for (u32 i = 0; i < 8; i++) words[i] = i < there ? load_shared_word(weight + (row + i) * 16 + quarter * 4) : 0;
-#pragma unroll
-          for (u32 i = 0; i < 4; i++) {
-            const __half low = i < there ? load_shared_half(scales + (row + i) * 2) : __ushort_as_half(0);
-            const __half high = i + 4 < there ? load_shared_half(scales + (row + i + 4) * 2) : __ushort_as_half(0);
-            pairs[i] = bits_of(__halves2half2(low, high));
-          }
-          unit.nibbles[half][0] = make_uint4(words[0], words[1], words[2], words[3]);
-          unit.nibbles[half][1] = make_uint4(words[4], words[5], words[6], words[7]);
-          unit.scales[half] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-          unit.pair[half] = word_of(unit.scales[half], quarter);
-        }
-      }
-      // The values are in registers: the producer may fill the stage again.
-      __syncwarp();
-      if (lane == 0) mbarrier_arrive(ring.empty_at(course.slot));
-      if (index < rows.units) multiply_unit<COLUMNS>(sum, offset, unit, x, index, group, quarter);
+  __device__ __forceinline__ void initialize() {
+    for (u32 i = 0; i < SUM_BUFFERS; i++) {
+      mbarrier_init(shared_address(full + i), STEP_WARPS);
+      mbarrier_init(shared_address(empty + i), 1);
     }
-    float* const mine = sums.values[turn & 1][warp];
+  }
+
+  // By a warp, for the tile that is `turn` in the block's sequence.
+  __device__ __forceinline__ void put(u32 turn, const float sum[4], const float offset[4], u32 warp) {
+    const u32 lane = threadIdx.x % 32, group = lane / 4, quarter = lane % 4, buffer = turn % SUM_BUFFERS;
+    mbarrier_wait(shared_address(empty + buffer), turn / SUM_BUFFERS % 2 ^ 1);
+    float* const mine = values[buffer][warp];
 #pragma unroll
     for (u32 i = 0; i < 2; i++) {
       const u32 column = quarter * 2 + i;
@@ -382,29 +381,121 @@ __device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<
       mine[group * COLUMNS + column] = sum[i] * 16777216.0f + offset[i] * 32;
       mine[(group + 8) * COLUMNS + column] = sum[i + 2] * 16777216.0f + offset[i + 2] * 32;
     }
-    // One barrier a tile: nobody comes back to these sums before everybody has passed the next tile's.
-    step_sync();
-    // The warps take turns in adding up.
-    const u32 index = (threadIdx.x + STEP_THREADS - turn * COLUMNS * 32 % STEP_THREADS) % STEP_THREADS;
-    if (index < 16 * COLUMNS)
+    __syncwarp();
+    if (lane == 0) mbarrier_arrive(shared_address(full + buffer));
+  }
+
+  // By a warp. `store` may fetch what it needs before it asks for a total, which waits for the tile's sums.
+  template <typename Store>
+  __device__ __forceinline__ void add(u32 tile, u32 turn, Store store) {
+    const u32 lane = threadIdx.x % 32, buffer = turn % SUM_BUFFERS;
+    const u32 is_there = shared_address(full + buffer), parity = turn / SUM_BUFFERS % 2;
+#pragma unroll 1
+    for (u32 index = lane; index < 16 * COLUMNS; index += 32)
       store(tile, index, [&](u32 row, u32 column) {
+        mbarrier_wait(is_there, parity);
         float total = 0;
 #pragma unroll
-        for (u32 i = 0; i < STEP_WARPS; i++) total += sums.values[turn & 1][i][row * COLUMNS + column];
+        for (u32 i = 0; i < STEP_WARPS; i++) total += values[buffer][i][row * COLUMNS + column];
         return total;
       });
-    turn++;
+    // Lanes without a total have not waited.
+    __syncwarp();
+    mbarrier_wait(is_there, parity);
+    __syncwarp();
+    if (lane == 0) mbarrier_arrive(shared_address(empty + buffer));
+  }
+};
+
+// A warp's unit of a stage.
+__device__ __forceinline__ Unit load_unit(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane) {
+  const u32 group = lane / 4, quarter = lane % 4;
+  const u32 weight = slot + inside * 1024, scales = slot + 2 * STAGE_OCTET + inside * 128;
+  Unit unit;
+  if (index < rows.full) {
+#pragma unroll
+    for (u32 half = 0; half < 2; half++) {
+      unit.nibbles[half][0] = load_shared_vector(weight + half * STAGE_OCTET + lane * 16);
+      unit.nibbles[half][1] = load_shared_vector(weight + half * STAGE_OCTET + 512 + lane * 16);
+      unit.scales[half] = load_shared_vector(scales + half * STAGE_SCALES + group * 16);
+      unit.pair[half] = load_shared_word(scales + half * STAGE_SCALES + lane * 4);
+    }
+    return unit;
+  }
+  const u32 row = group * rows.rest, there = index < rows.units ? rows.rest : 0;
+#pragma unroll
+  for (u32 half = 0; half < 2; half++) {
+    u32 words[8], pairs[4];
+#pragma unroll
+    for (u32 i = 0; i < 8; i++)
+      words[i] = i < there ? load_shared_word(weight + half * STAGE_OCTET + (row + i) * 16 + quarter * 4) : 0;
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) {
+      const u32 place = scales + half * STAGE_SCALES + (row + i) * 2;
+      const __half low = i < there ? load_shared_half(place) : __ushort_as_half(0);
+      const __half high = i + 4 < there ? load_shared_half(place + 8) : __ushort_as_half(0);
+      pairs[i] = bits_of(__halves2half2(low, high));
+    }
+    unit.nibbles[half][0] = make_uint4(words[0], words[1], words[2], words[3]);
+    unit.nibbles[half][1] = make_uint4(words[4], words[5], words[6], words[7]);
+    unit.scales[half] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    unit.pair[half] = word_of(unit.scales[half], quarter);
+  }
+  return unit;
+}
+
+// Multiplies the block's tiles of a product.
+template <u32 COLUMNS, u32 STAGES>
+__device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
+                                               const Activations<COLUMNS>& x, TileSums<COLUMNS>& sums) {
+  const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, inside = warp % STAGE_UNITS;
+  const PackedRows rows(product.K);
+  const u32 stages = (rows.units + STAGE_UNITS - 1) / STAGE_UNITS;
+  uint4 held[VALUES_AT_ONCE];
+#pragma unroll
+  for (u32 i = 0; i < VALUES_AT_ONCE; i++) held[i] = make_uint4(0, 0, 0, 0);
+  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x, course.turn++, course.before += stages) {
+    const u32 end = course.before + stages;
+    float sum[4] = {}, offset[4] = {};
+    while (course.count < end) {
+      const u32 index = (course.count - course.before) * STAGE_UNITS + inside;
+      mbarrier_wait(ring.full_at(course.slot), course.parity);
+      const Unit unit = load_unit(ring.stage(course.slot), inside, index, rows, lane);
+      // The values are in registers: the producer may fill the stage again.
+      __syncwarp();
+      if (lane == 0) mbarrier_arrive(ring.empty_at(course.slot));
+      if (index < rows.units) multiply_unit<COLUMNS>(sum, offset, unit, x, index, lane / 4, lane % 4, held);
+      course.pass(2);
+    }
+    sums.put(course.turn, sum, offset, warp);
   }
   course.end_product(product.tiles);
 }
 
-// Waits until all blocks have come here: what they wrote before is then seen. The counter's upper bit turns over when the
-// last one arrives, so that it needs no reset; `sense` is what it has before.
-__device__ __forceinline__ void meet_blocks(u32* counter, u32& sense) {
-  step_sync();
+// Adds up the same tiles, by the warps for that. `store(tile, index, total)` is called by a warp's lanes for 16 * COLUMNS
+// indices of each tile; `total(row, column)` adds what the other warps have.
+template <u32 COLUMNS, u32 STAGES, typename Store>
+__device__ __forceinline__ void add_tiles(Course<STAGES>& course, const StepProduct& product, TileSums<COLUMNS>& sums,
+                                          Store store) {
+  const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
+  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x, course.turn++)
+    if (course.turn % STEP_ADDERS == adder) sums.add(tile, course.turn, store);
+  course.end_product(product.tiles);
+}
+
+// Two halves of a meeting of all blocks: what they wrote before the first is seen behind the second. The counter's upper bit
+// turns over when the last one arrives, so that it needs no reset; `sense` is what it has before. After a product, those
+// who add up arrive as well.
+__device__ __forceinline__ void arrive_at_blocks(u32* counter, bool is_after_product) {
+  if (is_after_product) product_sync();
+  else step_sync();
+  if (threadIdx.x != 0) return;
+  const u32 amount = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1;
+  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(counter), "r"(amount) : "memory");
+}
+
+__device__ __forceinline__ void wait_for_blocks(u32* counter, u32& sense) {
   if (threadIdx.x == 0) {
-    const u32 amount = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1;
-    asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(counter), "r"(amount) : "memory");
     u32 now;
     do {
       asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
@@ -412,6 +503,11 @@ __device__ __forceinline__ void meet_blocks(u32* counter, u32& sense) {
   }
   sense ^= 0x80000000u;
   step_sync();
+}
+
+__device__ __forceinline__ void meet_blocks(u32* counter, u32& sense, bool is_after_product = true) {
+  arrive_at_blocks(counter, is_after_product);
+  wait_for_blocks(counter, sense);
 }
 
 // Sums over the block of a value for each column; `parts` may be used again after two more barriers.
@@ -437,6 +533,101 @@ __device__ __forceinline__ void put_eight(float out[8], float4 low, float4 high)
   out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
 }
 
+// `norm_activations` for more sequences than registers hold. The residual streams come into shared memory, behind what
+// the norm puts there, while the blocks meet; a thread only reads what it copied itself. The weights come twice.
+template <u32 COLUMNS>
+__device__ __forceinline__ void norm_many(const StepShape& shape, const StepBuffers& buffers, u32 turn, const float4* post,
+                                          const float4* pre, const Activations<COLUMNS>& x,
+                                          float (*parts)[STEP_WARPS][COLUMNS], u32& sense) {
+  // Two vectors a thread and column, threads side by side.
+  constexpr u32 STREAM = STEP_THREADS * COLUMNS * 16;
+  static_assert(STREAM + STEP_THREADS * COLUMNS * 32 <= MOST_K / 8 * COLUMNS * 16, "activations of C and the streams");
+  const u32 vectors = shape.C / 4, i = threadIdx.x;
+  const float4* const hidden = turn % 2 == 0 ? buffers.hidden : buffers.next_hidden;
+  float4* const next_hidden = turn % 2 == 0 ? buffers.next_hidden : buffers.hidden;
+  const bool is_mine = i < shape.C / 8;
+  float4* const streams = reinterpret_cast<float4*>(x.values) + STREAM / 16 + i;
+  // This block is done with the activations before: they make room.
+  if (post) arrive_at_blocks(buffers.barrier, true);
+  else step_sync();
+  if (is_mine) {
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) {
+      const float4* const source = hidden + (size_t)min(column, shape.columns - 1) * vectors + i * 2;
+#pragma unroll
+      for (u32 j = 0; j < 2; j++)
+        copy_async(shared_address(streams + (column * 2 + j) * STEP_THREADS), source + j, true);
+    }
+  }
+  commit_copies();
+  float sums[COLUMNS] = {};
+  if (post) {
+    float values[COLUMNS][8] = {}, post_weight[8] = {};
+    if (is_mine) put_eight(post_weight, post[i * 2], post[i * 2 + 1]);
+    wait_for_blocks(buffers.barrier, sense);
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) {
+      const float4* const source =
+          reinterpret_cast<const float4*>(buffers.projected) + (size_t)min(column, shape.columns - 1) * vectors + i * 2;
+      if (is_mine) put_eight(values[column], __ldcg(source), __ldcg(source + 1));
+    }
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++)
+#pragma unroll
+      for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
+    sum_columns<COLUMNS>(sums, parts[0]);
+    wait_for_copies<0>();
+    const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) {
+      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
+      float stream[8] = {};
+      float4* const place_low = streams + column * 2 * STEP_THREADS;
+      if (is_mine) put_eight(stream, place_low[0], place_low[STEP_THREADS]);
+      sums[column] = 0;
+#pragma unroll
+      for (u32 j = 0; j < 8; j++) {
+        stream[j] += values[column][j] * scale * post_weight[j];
+        sums[column] += stream[j] * stream[j];
+      }
+      if (!is_mine) continue;
+      const float4 low = make_float4(stream[0], stream[1], stream[2], stream[3]);
+      const float4 high = make_float4(stream[4], stream[5], stream[6], stream[7]);
+      place_low[0] = low;
+      place_low[STEP_THREADS] = high;
+      if (!is_writer || column >= shape.columns) continue;
+      float4* const target = next_hidden + (size_t)column * vectors + i * 2;
+      target[0] = low;
+      target[1] = high;
+    }
+  } else {
+    wait_for_copies<0>();
+    if (is_mine) {
+#pragma unroll
+      for (u32 column = 0; column < COLUMNS; column++) {
+        const float4 low = streams[column * 2 * STEP_THREADS], high = streams[(column * 2 + 1) * STEP_THREADS];
+        sums[column] = dot(low, low) + dot(high, high);
+      }
+    }
+  }
+  float pre_weight[8] = {};
+  if (is_mine) put_eight(pre_weight, pre[i * 2], pre[i * 2 + 1]);
+  sum_columns<COLUMNS>(sums, parts[1]);
+  if (is_mine) {
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) {
+      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
+      float stream[8], out[8];
+      put_eight(stream, streams[column * 2 * STEP_THREADS], streams[(column * 2 + 1) * STEP_THREADS]);
+#pragma unroll
+      for (u32 j = 0; j < 8; j++) out[j] = stream[j] * scale * pre_weight[j];
+      x.store(i, column, out);
+    }
+  }
+  x.finish(shape.C);
+  step_sync();
+}
+
 // The sandwich of norms, by every block for itself: x = rms(hidden + rms(projected) * post) * pre. A thread has eight
 // channels. What no other block is about to write is fetched before the blocks meet. Each block writes its share of the
 // new residual stream. Without `post`, x = rms(hidden) * pre.
@@ -445,6 +636,10 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const S
                                                  const float4* post, const float4* pre,
                                                  const Activations<COLUMNS>& x,
                                                  float (*parts)[STEP_WARPS][COLUMNS], u32& sense) {
+  if constexpr (COLUMNS > 2) {
+    norm_many<COLUMNS>(shape, buffers, turn, post, pre, x, parts, sense);
+    return;
+  }
   const u32 vectors = shape.C / 4, i = threadIdx.x;
   const float4* const hidden = turn % 2 == 0 ? buffers.hidden : buffers.next_hidden;
   float4* const next_hidden = turn % 2 == 0 ? buffers.next_hidden : buffers.hidden;
@@ -564,6 +759,64 @@ __device__ __forceinline__ void join_eight(const StepBuffers& buffers, u32 head,
   for (u32 j = 0; j < 8; j++) out[j] *= inverse;
 }
 
+// Joins the splits of some heads: two neighbouring threads take eight dimensions, every second split each.
+template <int D>
+__device__ __forceinline__ void join_heads(const StepBuffers& buffers, u32 first_head, u32 heads, u32 used) {
+  constexpr u32 AT_ONCE = 8;
+  const u32 part = threadIdx.x % 2;
+  for (u32 i = threadIdx.x / 2; i < heads * D / 8; i += STEP_THREADS / 2) {
+    const u32 head = first_head + i / (D / 8), d = i % (D / 8) * 8;
+    const float2* const stats = buffers.partial_stats + (size_t)head * STEP_SPLITS;
+    const __half* const source = buffers.partial_output + (size_t)head * STEP_SPLITS * D + d;
+    float best = -3e38f, total = 0, out[8] = {};
+    for (u32 first = part; first < used; first += AT_ONCE * 2) {
+      float2 mine[AT_ONCE];
+      uint4 values[AT_ONCE];
+#pragma unroll
+      for (u32 k = 0; k < AT_ONCE; k++) {
+        const u32 split = first + k * 2;
+        mine[k] = make_float2(-3e38f, 0);
+        values[k] = make_uint4(0, 0, 0, 0);
+        if (split >= used) continue;
+        mine[k] = __ldcg(stats + split);
+        values[k] = __ldcg(reinterpret_cast<const uint4*>(source + (size_t)split * D));
+      }
+      float largest = best;
+#pragma unroll
+      for (u32 k = 0; k < AT_ONCE; k++) largest = fmaxf(largest, mine[k].x);
+      const float decay = exp2f(best - largest);
+      best = largest;
+      total *= decay;
+#pragma unroll
+      for (u32 j = 0; j < 8; j++) out[j] *= decay;
+#pragma unroll
+      for (u32 k = 0; k < AT_ONCE; k++) {
+        const float share = mine[k].y * exp2f(mine[k].x - best);
+        float v[8];
+        floats_of_halves(v, values[k]);
+        total += share;
+#pragma unroll
+        for (u32 j = 0; j < 8; j++) out[j] += v[j] * share;
+      }
+    }
+    const u32 pair = 3u << (threadIdx.x & 30);
+    const float largest = fmaxf(best, __shfl_xor_sync(pair, best, 1)), decay = exp2f(best - largest);
+    total *= decay;
+    total += __shfl_xor_sync(pair, total, 1);
+    const float inverse = 1 / total;
+#pragma unroll
+    for (u32 j = 0; j < 8; j++) {
+      out[j] *= decay;
+      out[j] += __shfl_xor_sync(pair, out[j], 1);
+      out[j] = __half2float(to_half(out[j] * inverse));
+    }
+    if (part != 0) continue;
+    uint4* const target = reinterpret_cast<uint4*>(buffers.attended + (size_t)head * D + d);
+    *target = make_uint4(pack_halves(out[0], out[1]), pack_halves(out[2], out[3]), pack_halves(out[4], out[5]),
+                         pack_halves(out[6], out[7]));
+  }
+}
+
 // One split of a sequence's keys for one KV head and up to 16 query heads, which are the rows of an mma. A warp scores
 // eight keys of a round; then the first warps take eight dimensions each of the round's values, in shared memory.
 template <int D>
@@ -590,12 +843,15 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
       query[half][i] = __ldcg(reinterpret_cast<const uint4*>(buffers.q + (size_t)(first_head + head) * D) + i * 4 + quarter);
     }
   float best[2] = {-3e38f, -3e38f}, total[2] = {}, output[2][4] = {};
-  for (u32 first = begin; first < end; first += ROUND_KEYS) {
-    uint4 key[D / 32];
+  uint4 key[D / 32];
+  const auto load_keys = [&](u32 first) {
     const u32 my_key = min(first + warp * 8 + group, end - 1);
 #pragma unroll
     for (u32 i = 0; i < D / 32; i++)
       key[i] = __ldcg(reinterpret_cast<const uint4*>(layer.keys + cache + (size_t)my_key * D) + i * 4 + quarter);
+  };
+  load_keys(begin);
+  for (u32 first = begin; first < end; first += ROUND_KEYS) {
     // The values are on their way while the keys are multiplied. A key's chunks are in turned order, to use all banks.
     for (u32 i = threadIdx.x; i < ROUND_KEYS * CHUNKS; i += STEP_THREADS) {
       const u32 index = i / CHUNKS, chunk = i % CHUNKS;
@@ -609,6 +865,7 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
       mma(scores, query[0][i].x, query[1][i].x, query[0][i].y, query[1][i].y, key[i].x, key[i].y);
       mma(scores, query[0][i].z, query[1][i].z, query[0][i].w, query[1][i].w, key[i].z, key[i].w);
     }
+    if (first + ROUND_KEYS < end) load_keys(first + ROUND_KEYS);
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
 #pragma unroll
@@ -672,16 +929,18 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
     }
   }
   // Whoever is last joins the splits of these heads.
-  __threadfence();
   step_sync();
   if (threadIdx.x == 0) {
     u32* const arrivals = buffers.arrivals + column * shape.KV + kv;
-    shared_flag = atomicAdd(arrivals, 1) + 1 == splits.used;
+    u32 earlier;
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(earlier) : "l"(arrivals) : "memory");
+    shared_flag = earlier + 1 == splits.used;
     if (shared_flag) *arrivals = 0;
-    __threadfence();
   }
   step_sync();
   if (!shared_flag) return;
+  join_heads<D>(buffers, first_head, heads, splits.used);
+  return;
   for (u32 i = threadIdx.x; i < heads * D / 8; i += STEP_THREADS) {
     const u32 head = first_head + i / (D / 8), d = i % (D / 8) * 8;
     float out[8];
@@ -709,6 +968,30 @@ __device__ __forceinline__ void prefetch_cache(const StepShape& shape, const Ste
   }
 }
 
+// What `RopeTarget::store` does, with all loads before the first total, which waits.
+template <typename Total>
+__device__ __forceinline__ void store_turned(const RopeTarget& rope, u32 column, u32 n, const float* bias, __half* keys,
+                                             __half* values, Total total, u32 pair_row) {
+  const Row* const row = rope.rows + column;
+  const u32 head = n / rope.D, dimension = n % rope.D, pair = dimension / 2;
+  const float2 added = *reinterpret_cast<const float2*>(bias + n);
+  const bool is_turned = head < rope.H + rope.KV && pair < rope.ROTARY_PAIRS;
+  float2 turn = make_float2(1, 0);
+  if (is_turned) {
+    const u32 axis = pair < rope.TIME_PAIRS ? 0 : pair < rope.TIME_PAIRS + rope.ROW_PAIRS ? 1 : 2;
+    turn = rope.rope[(size_t)row->position[axis] * rope.ROTARY_PAIRS + pair];
+  }
+  const float scale = head < rope.H ? rope.Q_SCALE : 1;
+  const bool is_key = head < rope.H + rope.KV;
+  const size_t place =
+      (((size_t)row->slot * rope.KV + head - (is_key ? rope.H : rope.H + rope.KV)) * rope.CONTEXT + row->cache_index) * rope.D;
+  u32* const target = reinterpret_cast<u32*>(head < rope.H ? rope.q + (size_t)column * rope.H * rope.D + n
+                                                           : (is_key ? keys : values) + place + dimension);
+  const float low = total(pair_row, column) + added.x, high = total(pair_row + 1, column) + added.y;
+  *target = pack_halves((is_turned ? low * turn.x - high * turn.y : low) * scale,
+                        (is_turned ? high * turn.x + low * turn.y : high) * scale);
+}
+
 template <int D, u32 COLUMNS, u32 STAGES>
 __device__ __forceinline__ void decode_step(const LayerTable& layers, const StepShape& shape, const StepBuffers& buffers,
                                             const RopeTarget& rope, const float4* final_norm, const uint4* head,
@@ -727,10 +1010,46 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
       mbarrier_init(ring.full_at(i), 1);
       mbarrier_init(ring.empty_at(i), STAGE_UNITS);
     }
+    sums.initialize();
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
   __syncthreads();
   Course<STAGES> course;
+  const auto store_rows = [&](float* y, u32 N) {
+    return [=](u32 tile, u32 index, auto total) {
+      const u32 row = index % 16, column = index / 16, n = tile * 16 + row;
+      if (column < shape.columns && n < N) y[(size_t)column * N + n] = total(row, column);
+    };
+  };
+  const auto store_gated = [&](u32 tile, u32 index, auto total) {
+    const u32 row = index % 8, column = index / 8;
+    if (column >= shape.columns) return;
+    buffers.activated[(size_t)column * shape.F + tile * 8 + row] =
+        to_half(silu(total(row, column)) * total(row + 8, column));
+  };
+  if (threadIdx.x >= STEP_THREADS + 32) {
+    wait_for_earlier_kernels();
+    for (u32 i = 0; i < shape.layers; i++) {
+      const StepLayer layer = layers.items[i];
+      add_tiles<COLUMNS>(course, plain_product(layer.qkv, layer.qkv_scale, shape.C, qkv_rows), sums,
+                         [&](u32 tile, u32 index, auto total) {
+                           const u32 pair = index % 8, column = index / 8, n = tile * 16 + pair * 2;
+                           if (column >= shape.columns || n >= qkv_rows) return;
+                           store_turned(rope, column, n, layer.qkv_bias, layer.keys, layer.values, total, pair * 2);
+                         });
+      product_sync();
+      add_tiles<COLUMNS>(course, plain_product(layer.o, layer.o_scale, width, shape.C), sums,
+                         store_rows(buffers.projected, shape.C));
+      product_sync();
+      add_tiles<COLUMNS>(course, gated_product(layer.gate_up, layer.gate_up_scale, shape.C, shape.F), sums, store_gated);
+      product_sync();
+      add_tiles<COLUMNS>(course, plain_product(layer.down, layer.down_scale, shape.F, shape.C), sums,
+                         store_rows(buffers.projected, shape.C));
+      product_sync();
+    }
+    add_tiles<COLUMNS>(course, plain_product(head, head_scale, shape.C, shape.V), sums, store_rows(logits, shape.V));
+    return;
+  }
   if (threadIdx.x >= STEP_THREADS) {
     if (threadIdx.x > STEP_THREADS) return;
     unsigned long long policy;
@@ -750,52 +1069,33 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   u32 sense = *reinterpret_cast<volatile u32*>(buffers.barrier) & 0x80000000u;
   const u32 most = most_splits(shape);
   u32 norms = 0;
-  const auto store_rows = [&](float* y, u32 N) {
-    return [=](u32 tile, u32 index, auto total) {
-      const u32 row = index % 16, column = index / 16, n = tile * 16 + row;
-      if (column < shape.columns && n < N) y[(size_t)column * N + n] = total(row, column);
-    };
-  };
+  // The halves' first stages.
+  course.pass(threadIdx.x / (STEP_THREADS / 2));
   norm_activations<COLUMNS>(shape, buffers, norms, nullptr, layers.items[0].input_norm, x, parts, sense);
   for (u32 i = 0; i < shape.layers; i++) {
     const StepLayer layer = layers.items[i];
     prefetch_cache<D>(shape, buffers, layer, most);
-    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.qkv, layer.qkv_scale, shape.C, qkv_rows), x, sums,
-                            [&](u32 tile, u32 index, auto total) {
-                              const u32 pair = index % 8, column = index / 8, n = tile * 16 + pair * 2;
-                              if (column >= shape.columns || n >= qkv_rows) return;
-                              rope.store(column, n, total(pair * 2, column), total(pair * 2 + 1, column), layer.qkv_bias,
-                                         layer.keys, layer.values);
-                            });
+    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.qkv, layer.qkv_scale, shape.C, qkv_rows), x, sums);
     meet_blocks(buffers.barrier, sense);
     for (u32 item = blockIdx.x; item < shape.columns * shape.KV * most; item += gridDim.x) {
       attend_part<D>(shape, buffers, layer, item / most / shape.KV, item / most % shape.KV, item % most, most,
                      shared_address(x.values), shared_best, shared_total, shared_flag);
       step_sync();
     }
-    meet_blocks(buffers.barrier, sense);
+    meet_blocks(buffers.barrier, sense, false);
     load_activations<COLUMNS>(x, buffers.attended, width, shape.columns);
     step_sync();
-    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.o, layer.o_scale, width, shape.C), x, sums,
-                            store_rows(buffers.projected, shape.C));
+    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.o, layer.o_scale, width, shape.C), x, sums);
     norm_activations<COLUMNS>(shape, buffers, norms++, layer.post_attention_norm, layer.pre_mlp_norm, x, parts, sense);
-    multiply_tiles<COLUMNS>(ring, course, gated_product(layer.gate_up, layer.gate_up_scale, shape.C, shape.F), x, sums,
-                            [&](u32 tile, u32 index, auto total) {
-                              const u32 row = index % 8, column = index / 8;
-                              if (column >= shape.columns) return;
-                              buffers.activated[(size_t)column * shape.F + tile * 8 + row] =
-                                  to_half(silu(total(row, column)) * total(row + 8, column));
-                            });
+    multiply_tiles<COLUMNS>(ring, course, gated_product(layer.gate_up, layer.gate_up_scale, shape.C, shape.F), x, sums);
     meet_blocks(buffers.barrier, sense);
     load_activations<COLUMNS>(x, buffers.activated, shape.F, shape.columns);
     step_sync();
-    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.down, layer.down_scale, shape.F, shape.C), x, sums,
-                            store_rows(buffers.projected, shape.C));
+    multiply_tiles<COLUMNS>(ring, course, plain_product(layer.down, layer.down_scale, shape.F, shape.C), x, sums);
     norm_activations<COLUMNS>(shape, buffers, norms++, layer.post_mlp_norm,
                               i + 1 < shape.layers ? layers.items[i + 1].input_norm : final_norm, x, parts, sense);
   }
-  multiply_tiles<COLUMNS>(ring, course, plain_product(head, head_scale, shape.C, shape.V), x, sums,
-                          store_rows(logits, shape.V));
+  multiply_tiles<COLUMNS>(ring, course, plain_product(head, head_scale, shape.C, shape.V), x, sums);
 }
 
 #define RUN_DECODE_STEP(SIZE, WIDTH)                                                                                 \

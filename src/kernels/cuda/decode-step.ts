@@ -9,7 +9,7 @@ import { queryScale } from './rope.ts';
 export const MOST_STEP_COLUMNS = 4;
 
 /** Splits of a sequence's keys that it has room for; `STEP_SPLITS` of the kernel. */
-export const STEP_SPLITS = 32;
+export const STEP_SPLITS = 64;
 
 /** Channels that a block's threads hold in their norms. */
 const MOST_C = 4096;
