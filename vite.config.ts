@@ -176,6 +176,7 @@ export default defineConfig(({ mode }) => ({
           root: '.',
           include: CUDA_TESTS,
           environment: 'node',
+          env: { AUTOGLM_TESTS_ON: 'cuda' },
           testTimeout: 120_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
