@@ -39,6 +39,9 @@ constexpr u32 MOST_LAYERS = 64;
 constexpr u32 STEP_STAGES_1 = 10;
 constexpr u32 STEP_STAGES_2 = 8;
 constexpr u32 STEP_STAGES_4 = 5;
+// A barrier tells its present round from the one before alone. Who has a stage and goes on to the second behind it may look
+// there before the round before has arrived, unless that was one of those which arrive before a stage is asked for.
+static_assert(STEP_STAGES_4 >= IN_FLIGHT + 2, "a half's next stage has the ring's previous round behind it");
 constexpr u32 STEP_ACTIVATIONS_1 = 37120;
 constexpr u32 STEP_ACTIVATIONS_2 = 58752;
 constexpr u32 STEP_ACTIVATIONS_4 = 117504;
