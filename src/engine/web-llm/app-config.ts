@@ -26,7 +26,7 @@ export const prebuiltAppConfig: AppConfig = {
     },
     {
       ...createAutoglmRecord('autoglm-tiny-q4f16_1', 'models/autoglm-tiny-q4f16_1/'),
-      vram_required_MB: 57.5,
+      vram_required_MB: 57.2,
     },
     ...(prebuiltModels as ModelRecord[]),
   ],
