@@ -75,7 +75,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     this.#mlc?.engine.setLogLevel(logLevel);
   }
 
-  /** Loads models in place of the last ones; a load that is under way ends. */
+  /** Loads models in place of the last ones; a load that is under way ends, as `unload` ends it: without an error. */
   async reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void> {
     this.#loading?.abort();
     const loading = new AbortController();
@@ -87,7 +87,7 @@ export class MLCEngine extends MlcInterface implements MLCEngineInterface {
     } catch (error) {
       // Where one of several does not load, none stays.
       if (this.#loading === loading) await this.#free();
-      throw error;
+      if (!loading.signal.aborted) throw error;
     } finally {
       if (this.#loading === loading) this.#loading = undefined;
     }

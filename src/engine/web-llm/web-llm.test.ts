@@ -147,7 +147,8 @@ describe('MLCEngine', () => {
     const first = engine.reload(TINY);
     await vi.waitFor(() => expect(loads).toBe(1));
     const second = engine.reload(TINY);
-    await expect(first).rejects.toMatchObject({ name: 'AbortError' });
+    // As web-llm's: a page that does not wait for it must not find a rejection that nobody handles.
+    await expect(first).resolves.toBeUndefined();
     await second;
     expect(reports.map(({ progress }) => progress)).toEqual([0.25, 0.25, 1]);
     expect(reports[0]?.text).toBe('Fetching the model: 1 of 4 MB');
