@@ -135,7 +135,7 @@ export const programs = {
 
   async reloadInBetween(modelId: string) {
     const engine = new webllm.MLCEngine();
-    const first = engine.reload(modelId).catch((error: unknown) => String(error));
+    const first = engine.reload(modelId).then(() => 'ended', String);
     const second = engine.reload(modelId);
     const outcome = await first;
     await second;
