@@ -721,47 +721,6 @@ __device__ __forceinline__ u32 most_splits(const StepShape& shape) {
   return max(min(STEP_SPLITS, gridDim.x / (shape.KV * shape.columns)), 1u);
 }
 
-// Eight dimensions of a head's output from its splits, eight of them at a time.
-template <int D>
-__device__ __forceinline__ void join_eight(const StepBuffers& buffers, u32 head, u32 d, u32 used, float out[8]) {
-  constexpr u32 AT_ONCE = 8;
-  const float2* const stats = buffers.partial_stats + (size_t)head * STEP_SPLITS;
-  const __half* const source = buffers.partial_output + (size_t)head * STEP_SPLITS * D + d;
-  float best = -3e38f, total = 0;
-#pragma unroll
-  for (u32 j = 0; j < 8; j++) out[j] = 0;
-  for (u32 first = 0; first < used; first += AT_ONCE) {
-    float2 mine[AT_ONCE];
-    uint4 values[AT_ONCE];
-#pragma unroll
-    for (u32 i = 0; i < AT_ONCE; i++) {
-      const u32 split = min(first + i, used - 1);
-      mine[i] = __ldcg(stats + split);
-      values[i] = __ldcg(reinterpret_cast<const uint4*>(source + (size_t)split * D));
-    }
-    float largest = best;
-#pragma unroll
-    for (u32 i = 0; i < AT_ONCE; i++) largest = fmaxf(largest, mine[i].x);
-    const float decay = exp2f(best - largest);
-    best = largest;
-    total *= decay;
-#pragma unroll
-    for (u32 j = 0; j < 8; j++) out[j] *= decay;
-#pragma unroll
-    for (u32 i = 0; i < AT_ONCE; i++) {
-      const float share = first + i < used ? mine[i].y * exp2f(mine[i].x - best) : 0;
-      float v[8];
-      floats_of_halves(v, values[i]);
-      total += share;
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) out[j] += v[j] * share;
-    }
-  }
-  const float inverse = 1 / total;
-#pragma unroll
-  for (u32 j = 0; j < 8; j++) out[j] *= inverse;
-}
-
 // Joins the splits of some heads: two neighbouring threads take eight dimensions, every second split each.
 template <int D>
 __device__ __forceinline__ void join_heads(const StepBuffers& buffers, u32 first_head, u32 heads, u32 used) {
@@ -943,15 +902,6 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepBu
   step_sync();
   if (!shared_flag) return;
   join_heads<D>(buffers, first_head, heads, splits.used);
-  return;
-  for (u32 i = threadIdx.x; i < heads * D / 8; i += STEP_THREADS) {
-    const u32 head = first_head + i / (D / 8), d = i % (D / 8) * 8;
-    float out[8];
-    join_eight<D>(buffers, head, d, splits.used, out);
-    reinterpret_cast<uint4*>(buffers.attended + (size_t)head * D + d)[0] =
-        make_uint4(pack_halves(out[0], out[1]), pack_halves(out[2], out[3]), pack_halves(out[4], out[5]),
-                   pack_halves(out[6], out[7]));
-  }
 }
 
 // Brings the block's keys and values of a layer closer while the layer's first product runs.
