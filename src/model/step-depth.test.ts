@@ -14,9 +14,9 @@ describe('StepDepth', () => {
     expect(after(2.7, { steps: 0 }).most).toBe(4);
   });
 
-  it('keeps 40 ms of work before a fast device, at most 16 steps', () => {
+  it('keeps 40 ms of work before a fast device, at most 32 steps', () => {
     expect(after(2.7).most).toBe(15);
-    expect(after(1).most).toBe(16);
+    expect(after(1).most).toBe(32);
     expect(after(5.9).most).toBe(7);
   });
 
@@ -29,6 +29,25 @@ describe('StepDepth', () => {
     const depth = new StepDepth();
     for (let step = 0; step < 64; step++) depth.note(Math.floor(step / 2) * 40);
     expect(depth.most).toBe(4);
+  });
+
+  it('keeps as much before the device as the host has been away', () => {
+    const depth = after(2.7);
+    const back = 1000 + 64 * 2.7 + 55;
+    depth.note(back);
+    // Everything that was ready meanwhile arrives at once.
+    for (let step = 0; step < 19; step++) depth.note(back + step * 0.05);
+    for (let step = 1; step <= 64; step++) depth.note(back + step * 2.7);
+    expect(depth.most).toBeGreaterThan(55 / 2.7);
+    expect(depth.most).toBeLessThan(30);
+    for (let step = 65; step <= 1000; step++) depth.note(back + step * 2.7);
+    expect(depth.most).toBe(15);
+  });
+
+  it('has as many before it at once when the host comes back', () => {
+    const depth = after(2.7);
+    depth.note(1000 + 64 * 2.7 + 55);
+    expect(depth.most).toBeGreaterThanOrEqual(15);
   });
 
   it('does not take a pause for a step', () => {
