@@ -6,6 +6,7 @@ import { VitePWA } from 'vite-plugin-pwa';
 import type { ViteUserConfig } from 'vitest/config';
 import { WEB_MANIFEST } from './.ci/web-manifest.mjs';
 import { PACKAGE_ENTRIES } from './.ci/package-entries.mjs';
+import { withoutCudaCompilers } from './.ci/cuda-compilers.mjs';
 import { withoutShaderComments } from './.ci/shader-comments.mjs';
 import { withoutStyleComments } from './.ci/style-comments.mjs';
 
@@ -135,7 +136,7 @@ export default defineConfig(({ mode }) => ({
   build: BUILDS[mode] ?? APP_BUILD,
   worker: {
     format: 'es',
-    plugins: () => [withoutShaderComments()],
+    plugins: () => [withoutShaderComments(), withoutCudaCompilers()],
     // A bundler that takes in the package copies the worker's script as it is: it has to be one small file.
     ...(mode === 'package' || mode === 'cdn'
       ? { rolldownOptions: { output: { codeSplitting: false, minify: true } } }

@@ -121,7 +121,7 @@ export function compileCudaHead(
 /** Run once at load: packs the weights of the decode step's products in place. No calls where there are none. */
 export function compileCudaPacking(weights: TextWeights, config: TextConfig, options: CompileOptions): Plan {
   const builder = new PlanBuilder('pack weights');
-  if (options.target === 'cuda' && decodesOnTensorCores(config, weights, options)) {
+  if (decodesOnTensorCores(config, weights, options)) {
     for (const matrix of [...layerMatrices(weights), weights.head])
       builder.add(...packQ4(matrix.name, matrix));
   }

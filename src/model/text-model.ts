@@ -125,7 +125,8 @@ export class TextModel {
       compileHead(config, weights, options, MAX_COLUMNS),
     ]);
     for (const [name, buffer] of slotBuffers(config.text, options)) await buffers.ensure(name, buffer);
-    await runOnce(device, buffers, compileCudaPacking(weights, config.text, options));
+    if (options.target === 'cuda')
+      await runOnce(device, buffers, compileCudaPacking(weights, config.text, options));
     const table = createRopeTable(options.context, rotaryDimensions, ropeTheta);
     device.write(buffers.get(TEXT_BUFFERS.rope), 0, table);
     const [prefill, lastHead, promptEnd] = await Promise.all([
