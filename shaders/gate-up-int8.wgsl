@@ -1,6 +1,12 @@
 // silu(gate) * up for COLUMNS rows of x, both products and the activation in one, as int8 digits for the next product.
 // weight is [2 F, K]: F rows of gate, then F rows of up. A workgroup computes the 32 outputs that share a scale: its
-// sets of LANES invocations take ROWS rows each, half of them gate and half up.
+// sets take ROWS rows each, half of them gate and half up, side by side (preludes/dot-rows-int8.wgsl) or one after the
+// other (preludes/dot-turns-int8.wgsl).
+
+@group(0) @binding(0) var<storage, read> x_codes: array<vec4u>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4u>;
+@group(0) @binding(2) var<storage, read> weight_scale: array<u32>;
+@group(0) @binding(9) var<storage, read> x_totals: array<vec2f>;
 
 override F: u32;
 
@@ -10,15 +16,15 @@ const OUTPUT_QUADS = QUADS / 2u;
 
 var<workgroup> activated: array<vec4f, COLUMNS * OUTPUTS / 4u>;
 
+// Row i of a set.
+fn row_of(workgroup: u32, team: u32, i: u32) -> u32 {
+  let output = workgroup * OUTPUTS + team * (ROWS / 2u) + i % (ROWS / 2u);
+  return select(output, F + output, i >= ROWS / 2u);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
-  let first = workgroup.x * OUTPUTS + (index / LANES) * (ROWS / 2u);
-  var starts: array<u32, ROWS>;
-  for (var i = 0u; i < ROWS / 2u; i++) {
-    starts[i] = (first + i) * GROUPS;
-    starts[ROWS / 2u + i] = (F + first + i) * GROUPS;
-  }
-  sum_lanes(dot_rows(starts, index % LANES), index);
+  multiply(workgroup.x, index);
   for (var item = index; item < COLUMNS * OUTPUTS / 4u; item += WORKGROUP) {
     let column = item / (OUTPUTS / 4u);
     let quad = item % (OUTPUTS / 4u);

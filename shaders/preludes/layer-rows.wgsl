@@ -20,25 +20,8 @@ struct Rows {
   is_next: bool,
 }
 
-// The words of four neighbouring rows that an invocation multiplies. Fields instead of arrays: an array that is indexed
-// in a loop which the driver does not unroll would leave the registers.
-struct Quad {
-  a: vec4u,
-  b: vec4u,
-  c: vec4u,
-  d: vec4u,
-  // Pairs of scales, of which the invocation's group takes one.
-  scales: vec4u,
-}
-
-// The digits of an invocation's group of activations.
-struct Planes {
-  even_high: vec4u,
-  odd_high: vec4u,
-  even_low: vec4u,
-  odd_low: vec4u,
-  total: vec2f,
-}
+// One.
+alias Columns = f32;
 
 var<private> x: Planes;
 var<private> ahead_0: Quad;
@@ -46,8 +29,6 @@ var<private> ahead_1: Quad;
 
 // [quads of the block, subgroups that share a row]
 var<workgroup> sums: array<vec4f, MOST_SUMS>;
-
-const NIBBLES = vec4u(0x0f0f0f0fu);
 
 // Quads of a block that an invocation meets when `lanes` share a row.
 fn rounds_of(block: u32, lanes: u32) -> u32 {
@@ -90,53 +71,19 @@ fn load_first(part: Rows, index: u32) {
   ahead_1 = load_quad(part, 1u, index);
 }
 
-fn half_of(pair: u32, is_odd: bool) -> f32 {
-  let scales = unpack2x16float(pair);
-  return select(scales.x, scales.y, is_odd);
-}
-
-fn dot_plane(weights: vec4u, digits: vec4u) -> i32 {
-  return dot4I8Packed(weights.x, digits.x) + dot4I8Packed(weights.y, digits.y)
-    + dot4I8Packed(weights.z, digits.z) + dot4I8Packed(weights.w, digits.w);
-}
-
-fn dot_group(words: vec4u, digits: Planes) -> f32 {
-  let even = words & NIBBLES;
-  let odd = (words >> vec4u(4u)) & NIBBLES;
-  let high = dot_plane(even, digits.even_high) + dot_plane(odd, digits.odd_high);
-  let low = dot_plane(even, digits.even_low) + dot_plane(odd, digits.odd_low);
-  // Below 2^24, so exact.
-  return digits.total.x * f32(high * 256 + low) - digits.total.y;
-}
-
 fn use_quad(part: Rows, words: Quad, round: u32, index: u32) {
   let sets = WORKGROUP / part.lanes;
   let parts = part.lanes / SUBGROUP;
   let quad = round * sets + index / part.lanes;
-  // Quads start at even places, so that the second and the fourth row lie in the other half where rows have an odd
-  // number of groups.
-  let group = index % part.lanes;
-  let is_odd = group % 2u == 1u;
-  let is_other_odd = (group + part.groups) % 2u == 1u;
-  let scales = vec4f(
-    half_of(words.scales.x, is_odd), half_of(words.scales.y, is_other_odd),
-    half_of(words.scales.z, is_odd), half_of(words.scales.w, is_other_odd),
+  let scales = scales_of(words, index % part.lanes, part.groups);
+  let products = QuadColumns(
+    scales.x * dot_group(words.a, x), scales.y * dot_group(words.b, x),
+    scales.z * dot_group(words.c, x), scales.w * dot_group(words.d, x),
   );
-  let products = scales * vec4f(
-    dot_group(words.a, x), dot_group(words.b, x), dot_group(words.c, x), dot_group(words.d, x),
-  );
-  // Neighbours share the four sums out before they add: six exchanges instead of twenty.
   let lane = index % SUBGROUP;
-  let takes_upper = (lane & 1u) == 1u;
-  let takes_second = (lane & 2u) == 2u;
-  let pair = select(products.xy, products.zw, takes_upper)
-    + subgroupShuffleXor(select(products.zw, products.xy, takes_upper), 1u);
-  var sum = select(pair.x, pair.y, takes_second) + subgroupShuffleXor(select(pair.y, pair.x, takes_second), 2u);
-  for (var distance = 4u; distance < SUBGROUP; distance <<= 1u) {
-    sum += subgroupShuffleXor(sum, distance);
-  }
+  let sum = sum_quad(products, lane);
   if (lane < 4u && quad * 4u < part.count) {
-    sums[quad * parts + (index % part.lanes) / SUBGROUP][(lane & 1u) * 2u + (lane >> 1u)] = sum;
+    sums[quad * parts + (index % part.lanes) / SUBGROUP][summed_row(lane)] = sum;
   }
 }
 

@@ -8,7 +8,7 @@ import source from '#shaders/decode-layer.wgsl?raw';
 import { ceilDivide } from '../base/maths.ts';
 import { INT8_GROUP, ROUND_INT8, type Int8Activations } from './int8-activations.ts';
 import { prelude, type BufferRef, type CacheFormat, type KernelCall, type WeightMatrix } from './kernel.ts';
-import { APPEND_QUAD, cachePrelude, SPLIT_RUNS, ROW } from './prelude-sources.ts';
+import { APPEND_QUAD, cachePrelude, DOT_GROUP, QUAD, SPLIT_RUNS, ROW } from './prelude-sources.ts';
 import { ropeConstants, type RopeAppendOptions } from './rope-append.ts';
 
 /** Storage buffers that `decodeLayer` binds: more than every device grants. */
@@ -139,6 +139,8 @@ export function decodeLayer(options: DecodeLayerOptions): KernelCall {
         cachePrelude(cacheFormat),
         ROUND_INT8,
         prelude('layer-mail', mailSource),
+        DOT_GROUP,
+        QUAD,
         prelude('layer-rows', rowsSource),
         ...(attended
           ? [SPLIT_RUNS, prelude('layer-joins-splits', joinsSplitsSource)]

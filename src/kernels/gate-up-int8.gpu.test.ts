@@ -29,10 +29,33 @@ describe('GateUpInt8', () => {
     { columns: 5, F: 32, K: 288, reduction: 'workgroup', tiling: { lanes: 8, sets: 2, rows: 32 } },
     // More outputs than invocations.
     { columns: 8, F: 64, K: 64, reduction: 'workgroup', tiling: { lanes: 4, sets: 4, rows: 16 } },
+    {
+      columns: 2,
+      F: 64,
+      K: 96,
+      reduction: 'subgroup',
+      tiling: { lanes: 4, sets: 8, rows: 8, inTurn: true },
+    },
+    {
+      columns: 3,
+      F: 32,
+      K: 704,
+      reduction: 'subgroup',
+      tiling: { lanes: 24, sets: 8, rows: 8, inTurn: true },
+    },
+    {
+      columns: 4,
+      F: 96,
+      K: 160,
+      reduction: 'subgroup',
+      tiling: { lanes: 8, sets: 8, rows: 8, inTurn: true },
+    },
   ];
   for (const { columns, F, K, reduction, tiling } of cases) {
-    const { lanes, sets, rows } = tiling;
-    const name = `${columns} columns by ${F}x${K}, ${sets} x ${lanes} lanes, ${rows} rows, ${reduction}`;
+    const { lanes, sets, rows, inTurn } = tiling;
+    const name =
+      `${columns} columns by ${F}x${K}, ${sets} x ${lanes} lanes, ${rows} rows` +
+      `${inTurn ? ' in turn' : ''}, ${reduction}`;
     it(`matches the reference for ${name}`, async () => {
       const { matrix, arrays, values } = packMatrix('weight', { N: 2 * F, K, format: 'q4', seed: 1 });
       const x = randomGroups(columns * K, 2);

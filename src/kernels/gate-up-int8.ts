@@ -15,7 +15,7 @@ export interface GateUpInt8Options {
   readonly reduction: Reduction;
   /** As in `RowProductOptions`. */
   readonly leastSubgroup?: number | undefined;
-  /** Sets times rows are 64: the 32 outputs of gate and of up that share a scale. Rows are a multiple of 8. */
+  /** Sets times rows are 64: the 32 outputs of gate and of up that share a scale. Rows are a multiple of 8, in turn 8. */
   readonly tiling: RowTiling;
   /** [columns, K] */
   readonly x: Int8Activations;

@@ -21,15 +21,19 @@ const UNTOUCHED = 12345;
 
 const X = INT8_TARGET;
 
+/** How a product shares its work. */
+interface RowVariant {
+  readonly reduction: Reduction;
+  readonly tiling: RowTiling;
+}
+
 describe('MatvecInt8', () => {
   const device = useDevice();
 
-  interface Case {
+  interface Case extends RowVariant {
     readonly columns: number;
     readonly N: number;
     readonly K: number;
-    readonly reduction: Reduction;
-    readonly tiling: RowTiling;
     readonly partRows?: readonly number[];
   }
   const cases: readonly Case[] = [
@@ -55,6 +59,37 @@ describe('MatvecInt8', () => {
       reduction: 'subgroup',
       tiling: { lanes: 32, sets: 4, rows: 16 },
       partRows: [3, 40],
+    },
+    {
+      columns: 2,
+      N: 23,
+      K: 32,
+      reduction: 'subgroup',
+      tiling: { lanes: 4, sets: 3, rows: 4, inTurn: true },
+    },
+    {
+      // An odd number of groups, of which invocations past the end have none.
+      columns: 3,
+      N: 65,
+      K: 352,
+      reduction: 'subgroup',
+      tiling: { lanes: 12, sets: 4, rows: 4, inTurn: true },
+    },
+    {
+      columns: 4,
+      N: 103,
+      K: 608,
+      reduction: 'subgroup',
+      tiling: { lanes: 20, sets: 5, rows: 4, inTurn: true },
+      partRows: [61, 42],
+    },
+    {
+      // More sums than invocations.
+      columns: 4,
+      N: 70,
+      K: 256,
+      reduction: 'subgroup',
+      tiling: { lanes: 8, sets: 8, rows: 8, inTurn: true },
     },
   ];
   for (const { columns, N, K, partRows, ...variant } of cases) {
@@ -84,7 +119,13 @@ describe('MatvecInt8', () => {
   /** Rounds x and multiplies it by a weight, both on the device. */
   async function multiply(
     x: Float32Array<ArrayBuffer>,
-    { N, K, seed }: { N: number; K: number; seed: number },
+    {
+      N,
+      K,
+      seed,
+      reduction = 'workgroup',
+      tiling = { lanes: 16, sets: 1, rows: 4 },
+    }: { N: number; K: number; seed: number } & Partial<RowVariant>,
   ): Promise<{ actual: Float32Array; expected: Float32Array }> {
     const columns = x.length / K;
     const weight = packMatrix('weight', { N, K, format: 'q4', seed });
@@ -94,8 +135,8 @@ describe('MatvecInt8', () => {
         label: 'product',
         columns,
         weight: weight.matrix,
-        reduction: 'workgroup',
-        tiling: { lanes: 16, sets: 1, rows: 4 },
+        reduction,
+        tiling,
         x: X,
         y: ref('y'),
       }),
@@ -125,12 +166,21 @@ describe('MatvecInt8', () => {
   });
 
   // The sampler finds damaged weights by their logits, so that none may come out as a number.
-  it.each([NaN, Infinity, -Infinity])(
-    'passes %f on to all outputs of its row, and to no other',
-    async (fault) => {
+  const IN_TURN: RowVariant = {
+    reduction: 'subgroup',
+    tiling: { lanes: 4, sets: 2, rows: 4, inTurn: true },
+  };
+  it.each([
+    [NaN, 'side by side', {}],
+    [Infinity, 'side by side', {}],
+    [-Infinity, 'side by side', {}],
+    [NaN, 'in turn', IN_TURN],
+  ] as const)(
+    'passes %f on to all outputs of its row, and to no other, by sets %s',
+    async (fault, _name, variant) => {
       const x = randomFloats(3 * 96, 1);
       x[96 + 40] = fault;
-      const { actual } = await multiply(x, { N: 5, K: 96, seed: 1 });
+      const { actual } = await multiply(x, { N: 5, K: 96, seed: 1, ...variant });
       const isFinite = Array.from(actual, (value) => Number.isFinite(value));
       expect(isFinite).toEqual([...Array(5).fill(true), ...Array(5).fill(false), ...Array(5).fill(true)]);
     },
@@ -138,8 +188,8 @@ describe('MatvecInt8', () => {
 });
 
 /** A tiling in the words of a test's name. */
-function describeTiling({ lanes, sets, rows }: RowTiling): string {
-  return `${sets} x ${lanes} lanes, ${rows} rows`;
+function describeTiling({ lanes, sets, rows, inTurn }: RowTiling): string {
+  return inTurn ? `${sets} turns of ${rows} rows, ${lanes} lanes` : `${sets} x ${lanes} lanes, ${rows} rows`;
 }
 
 describe('RopeQkvInt8', () => {
@@ -198,6 +248,24 @@ describe('RopeQkvInt8', () => {
       tokens: [
         { position: [7, 8, 9], slot: 2, cacheIndex: 0 },
         { position: [0, 1, 2], slot: 0, cacheIndex: 4 },
+      ],
+    },
+    {
+      H: 2,
+      KV: 1,
+      D: 32,
+      rotaryDimensions: 16,
+      mropeSections: [2, 3, 3],
+      context: 6,
+      K: 96,
+      cacheFormat: 'f16',
+      reduction: 'subgroup',
+      tiling: { lanes: 4, sets: 3, rows: 4, inTurn: true },
+      tokens: [
+        { position: [3, 4, 6], slot: 1, cacheIndex: 4 },
+        { position: [3, 5, 2], slot: 0, cacheIndex: 5 },
+        { position: [19, 0, 7], slot: 3, cacheIndex: 1 },
+        { position: [8, 1, 1], slot: 2, cacheIndex: 0 },
       ],
     },
     {

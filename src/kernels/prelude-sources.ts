@@ -2,9 +2,11 @@ import appendQuadSource from '#shaders/preludes/append-quad.wgsl?raw';
 import cacheF16Source from '#shaders/preludes/cache-f16.wgsl?raw';
 import cacheF32Source from '#shaders/preludes/cache-f32.wgsl?raw';
 import cacheQ8Source from '#shaders/preludes/cache-q8.wgsl?raw';
+import dotGroupSource from '#shaders/preludes/dot-group-int8.wgsl?raw';
 import fourOutputsSource from '#shaders/preludes/four-outputs.wgsl?raw';
 import splitRunsSource from '#shaders/preludes/split-runs.wgsl?raw';
 import patchPlaceSource from '#shaders/preludes/patch-place.wgsl?raw';
+import quadSource from '#shaders/preludes/quad-int8.wgsl?raw';
 import rowSource from '#shaders/preludes/row.wgsl?raw';
 import stepSource from '#shaders/preludes/step.wgsl?raw';
 import storeBiasSource from '#shaders/preludes/store-bias.wgsl?raw';
@@ -24,6 +26,10 @@ export const STEP: Prelude = prelude('step', stepSource);
 export const PATCH_PLACE: Prelude = prelude('patch-place', patchPlaceSource);
 /** `four_outputs`, which reads a block of a weight for the kernels without workgroup memory. */
 export const FOUR_OUTPUTS: Prelude = prelude('four-outputs', fourOutputsSource);
+/** `dot_group`, 32 weights of 4 bits times int8 digits. */
+export const DOT_GROUP: Prelude = prelude('dot-group-int8', dotGroupSource);
+/** `Quad`, weights of four rows, and their sums over a subgroup. */
+export const QUAD: Prelude = prelude('quad-int8', quadSource);
 /** `append_quad`, which turns outputs of the qkv product and puts them where they belong; needs a cache prelude. */
 export const APPEND_QUAD: Prelude = prelude('append-quad', appendQuadSource);
 /** `splits_in_use` and `next_tile`: which keys a split of a decode attention takes. */

@@ -1,3 +1,4 @@
+import { roundUp } from '../base/maths.ts';
 import { attentionDecodeInt8, splitKeys } from '../kernels/attention-decode.ts';
 import { decodeLayer, layerMail, type LayerTiling } from '../kernels/decode-layer.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
@@ -8,6 +9,7 @@ import { matvecInt8, ropeQkvInt8 } from '../kernels/matvec-int8.ts';
 import { quantizeActivations } from '../kernels/quantize-activations.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { ropeAppend } from '../kernels/rope-append.ts';
+import { keepsColumns, type RowTiling } from '../kernels/row-tiling.ts';
 import { sandwichNormInt8 } from '../kernels/sandwich-norm-int8.ts';
 import { swigluInt8 } from '../kernels/swiglu-int8.ts';
 import type { CompileOptions, DecodeReach, Int8Tilings } from './compile-options.ts';
@@ -300,13 +302,26 @@ function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, 
 }
 
 function productOptions(
-  { options, columns }: DecodeInt8Compiler,
+  compiler: DecodeInt8Compiler,
   kind: keyof Int8Tilings,
   label: string,
   weight: WeightMatrix,
 ) {
-  const { reduction, leastSubgroup, int8Tilings } = options;
-  return { label, columns, weight, reduction, leastSubgroup, tiling: int8Tilings[kind] } as const;
+  const { reduction, leastSubgroup } = compiler.options;
+  const tiling = tilingOf(compiler, kind, weight);
+  return { label, columns: compiler.columns, weight, reduction, leastSubgroup, tiling } as const;
+}
+
+function tilingOf(
+  { options, columns }: DecodeInt8Compiler,
+  kind: keyof Int8Tilings,
+  { K }: WeightMatrix,
+): RowTiling {
+  const { turns, leastSubgroup, int8Tilings } = options;
+  const lanes = roundUp(K / INT8_GROUP, leastSubgroup);
+  return turns && keepsColumns(columns) && lanes <= turns.mostLanes
+    ? { ...turns.sets[kind], lanes, inTurn: true }
+    : int8Tilings[kind];
 }
 
 function rowOptions({ config, options }: DecodeInt8Compiler, label: string) {

@@ -88,6 +88,14 @@ describe('chooseCompileOptions', () => {
     expect(choose({ subgroupSizes: { min: 8, max: 32 } }).reduction).toBe('subgroup');
   });
 
+  it('takes rows in turn where every subgroup has the same size', () => {
+    expect(choose().turns?.mostLanes).toBe(LIMITS.maxWorkgroupInvocations);
+    expect(choose({ limits: { ...LIMITS, maxWorkgroupInvocations: 1024 } }).turns?.mostLanes).toBe(480);
+    expect(choose(SOFTWARE, { reduction: 'subgroup' }).turns?.mostLanes).toBe(60);
+    expect(choose({ subgroupSizes: { min: 8, max: 32 } }).turns).toBeUndefined();
+    expect(choose({}, { reduction: 'workgroup' }).turns).toBeUndefined();
+  });
+
   it('lets the caller decide against the device', () => {
     expect(choose(SOFTWARE, { arithmetic: 'int8', reduction: 'subgroup' })).toMatchObject({
       arithmetic: 'int8',

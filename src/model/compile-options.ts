@@ -45,6 +45,8 @@ export interface CompileOptions {
   readonly matvecWorkgroup: number;
   /** How the int8 products of a decode step share their work. */
   readonly int8Tilings: Int8Tilings;
+  /** How they share it for a few sequences whose activations fit the registers; absent: as for others. */
+  readonly turns?: TurnOptions | undefined;
   /** How a decode step runs most of a layer in one dispatch; absent: in a dispatch for each product and norm. */
   readonly layerTiling?: LayerTiling | undefined;
   /** Whether the device may be tried for that: see `withWholeLayers`. */
@@ -72,6 +74,13 @@ export type Arithmetic = 'f32' | 'int8';
 
 /** The products of a decode step, each with its own best shape. */
 export type Int8Tilings = Readonly<Record<'qkv' | 'o' | 'gateUp' | 'down' | 'head', RowTiling>>;
+
+/** Products whose workgroups take sets of rows in turn (`RowTiling.inTurn`). */
+export interface TurnOptions {
+  /** Most invocations of a workgroup. */
+  readonly mostLanes: number;
+  readonly sets: Readonly<Record<keyof Int8Tilings, Pick<RowTiling, 'sets' | 'rows'>>>;
+}
 
 /**
  * `matrix` multiplies f16 values in subgroup matrices, `int8` two digits of the activations with 4-bit weights; what
@@ -130,6 +139,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     sampleWorkgroup: isSoftware ? 64 : 256,
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
+    turns: reduction === 'subgroup' ? chooseTurns(capabilities) : undefined,
     imagePieceWords: request.imagePieceWords ?? IMAGE_PIECE_WORDS,
     layerTiling: request.layerTiling,
     allowsWholeLayers: allowsWholeLayers(capabilities, reduction),
@@ -153,6 +163,19 @@ function chooseTilings(reduction: Reduction, largestSubgroup: number): Int8Tilin
     gateUp: { lanes: gateUp, sets: 256 / gateUp, rows: gateUp / 4 },
     down: rows,
     head: least <= 64 ? { lanes: 64, sets: 2, rows: 4 } : rows,
+  };
+}
+
+/** The sets that ran best on an H100 for four sequences; subgroups must have one size. */
+function chooseTurns({ subgroupSizes, limits }: Capabilities): TurnOptions | undefined {
+  const { min, max } = subgroupSizes;
+  if (min !== max) return undefined;
+  const octets = { sets: 8, rows: 8 };
+  const quads = { sets: 4, rows: 4 };
+  return {
+    // A subgroup's sums of 64 rows take 1 KiB of the 16 KiB that every device grants; SwiGLU needs some too.
+    mostLanes: Math.min(limits.maxWorkgroupInvocations, 15 * min),
+    sets: { qkv: quads, o: quads, gateUp: octets, down: { sets: 8, rows: 4 }, head: octets },
   };
 }
 

@@ -107,6 +107,14 @@ function printPlan(plan: Plan): string {
   return lines.join('\n');
 }
 
+/** The products of the first layer, and the head's. */
+function printProducts({ calls }: Plan): string {
+  return calls
+    .filter(({ label, bindings }) => /^(?:layer\.0\.|head)/.test(label) && 'x_codes' in bindings)
+    .map(printCall)
+    .join('\n');
+}
+
 function printCall({ label, program, grid, bindings }: KernelCall): string {
   const preludes = (program.preludes ?? []).map(({ name }) => name).join(' ');
   const { weightBytes } = measurePlan({
@@ -126,17 +134,42 @@ describe('The decode step of the 9B model', () => {
       "embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
       layer.input-norm: rms-norm [reduce-subgroup] tokens x 1 x 1, 3 buffers
       layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
-      layer.qkv: matvec-int8 [dot-rows-int8 lanes-subgroup row cache-f16 append-quad store4-rope] 1152 x 1 x 1, 10 buffers, 10.6 MB of weights
+      layer.qkv: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-subgroup row cache-f16 append-quad store4-rope] 1152 x 1 x 1, 10 buffers, 10.6 MB of weights
       layer.attention.split: attention-split [row split-runs cache-f16] 132 x 2 x 1, 6 buffers
       layer.attention.combine: attention-combine-int8 [row split-runs reduce-subgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
-      layer.o: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
+      layer.o: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
       layer.attention-norm: sandwich-norm-int8 [round-int8 emit-int8 reduce-subgroup] tokens x 1 x 1, 6 buffers
-      layer.gate-up: gate-up-int8 [dot-rows-int8 lanes-subgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
-      layer.down: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
+      layer.gate-up: gate-up-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-subgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
+      layer.down: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-subgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
       layer: sandwich-norm-int8 [round-int8 emit-int8 reduce-subgroup] tokens x 1 x 1, 6 buffers
         40 times in all
-      head: matvec-int8 [dot-rows-int8 lanes-subgroup store4-plain] 18944 x 1 x 1, 5 buffers, 349.2 MB of weights"
+      head: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-subgroup store4-plain] 18944 x 1 x 1, 5 buffers, 349.2 MB of weights"
     `);
+  });
+
+  it('takes rows in turn there for two to four sequences', () => {
+    expect(printProducts(compile(STOCK, 4))).toMatchInlineSnapshot(`
+      "layer.qkv: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 row cache-f16 append-quad store4-rope] 288 x 1 x 1, 10 buffers, 10.6 MB of weights
+      layer.o: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 256 x 1 x 1, 5 buffers, 9.4 MB of weights
+      layer.gate-up: gate-up-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
+      layer.down: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 128 x 1 x 1, 5 buffers, 31.6 MB of weights
+      head: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 2368 x 1 x 1, 5 buffers, 349.2 MB of weights"
+    `);
+    const products = [2, 3, 4].map((columns) =>
+      printProducts(compile(STOCK, columns)).replaceAll(/columns-\d/g, 'columns'),
+    );
+    expect(new Set(products).size).toBe(1);
+    expect(printProducts(compile(STOCK, 5))).toBe(printProducts(compile(STOCK, 1)));
+    // The rows of `down` would need more invocations than these grant.
+    const limits = { ...STOCK.limits, maxWorkgroupInvocations: 256 };
+    const narrow = printProducts(compile({ ...STOCK, limits }, 4));
+    expect(narrow.match(/dot-\w+(?=-int8)/g)?.filter((name) => name !== 'dot-group')).toEqual([
+      'dot-turns',
+      'dot-turns',
+      'dot-turns',
+      'dot-rows',
+      'dot-turns',
+    ]);
   });
 
   it('is the same with f16 and subgroup matrices, which it does not use', () => {
@@ -150,19 +183,19 @@ describe('The decode step of the 9B model', () => {
       embed: embed-tokens [row weight-q4] tokens x 1 x 1, 5 buffers
       layer.input-norm: rms-norm [reduce-workgroup] tokens x 1 x 1, 3 buffers
       layer.quantize: quantize-activations [round-int8 emit-int8] 8 x tokens x 1, 3 buffers
-      layer.qkv: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1152 x 1 x 1, 5 buffers, 10.6 MB of weights
+      layer.qkv: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 1152 x 1 x 1, 5 buffers, 10.6 MB of weights
       layer.rope: rope-append [row cache-f16 append-quad] 18 x tokens x 1, 7 buffers
       layer.attention.split: attention-decode [row split-runs cache-f16] 128 x 2 x 1, 6 buffers
       layer.attention.combine: attention-combine-int8 [row split-runs reduce-workgroup round-int8 emit-int8] 128 x 1 x 1, 5 buffers
-      layer.o: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
+      layer.o: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 9.4 MB of weights
       layer.attention-norm: sandwich-norm-int8 [round-int8 emit-int8 reduce-workgroup] tokens x 1 x 1, 6 buffers
-      layer.gate-up: gate-up-int8 [dot-rows-int8 lanes-workgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
-      layer.down: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
+      layer.gate-up: gate-up-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
+      layer.down: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 1024 x 1 x 1, 5 buffers, 31.6 MB of weights
       layer: sandwich-norm-int8 [round-int8 emit-int8 reduce-workgroup] tokens x 1 x 1, 6 buffers
         40 times in all
-      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
-      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
-      head: matvec-int8 [dot-rows-int8 lanes-workgroup store4-plain] 2560 x 1 x 1, 5 buffers, 47.2 MB of weights"
+      head: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
+      head: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 8192 x 1 x 1, 5 buffers, 151.0 MB of weights
+      head: matvec-int8 [dot-group-int8 product-int8 dot-rows-int8 lanes-workgroup store4-plain] 2560 x 1 x 1, 5 buffers, 47.2 MB of weights"
     `);
   });
 

@@ -1,7 +1,7 @@
 /** Many sequences on one model: the same tokens as alone, in turn, without waiting for one another. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
-import { useDevice } from '../kernels/parity.test-support.ts';
+import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
 import type { SamplingRequest } from '../sampling/settings.ts';
 import { MAX_UNREAD, type SequenceRequest, type SequenceSummary } from './active-sequence.ts';
 import type { Arithmetic } from './compile-options.ts';
@@ -12,6 +12,9 @@ import { collectTokens, generateIds, randomIds, textRequest } from './scheduler.
 
 const SLOTS = 4;
 const CHUNK = 16;
+
+/** Sums in another order may round an activation to the next step of its digits. */
+const DIGITS_TOLERANCE = 1e-4;
 
 describe('a decode step of several columns', () => {
   const device = useDevice({ storageBuffers: 10 });
@@ -40,6 +43,26 @@ describe('a decode step of several columns', () => {
       }
     });
   }
+
+  it('gives each column, by rows in turn, the logits that it gets alone', async () => {
+    const digits = { arithmetic: 'int8', reduction: 'subgroup' } as const;
+    const request = { context: 64, slots: 3, prefillChunk: 64, ...digits };
+    const model = await loadGoldenModel(device(), 'glm4v-b', 'q4f16_1', request);
+    try {
+      const rows = [9, 40, 24].map((count, slot) => ({ ids: randomIds(count, slot), slot }));
+      for (const { ids, slot } of rows) {
+        await model.text.prefill({ ...textRequest(ids), images: [] }, { slot, cachedCount: 0 });
+      }
+      const together = await decodeLogits(model, rows);
+      for (const [column, row] of rows.entries()) {
+        const [alone] = await decodeLogits(model, [row]);
+        const logits = [together[column], alone].map(({ buffer }) => new Float32Array(buffer));
+        expectClose(logits[0], logits[1], DIGITS_TOLERANCE);
+      }
+    } finally {
+      model.destroy();
+    }
+  });
 });
 
 /** Bits of the logits after one more token of each sequence. */
