@@ -464,7 +464,9 @@ __device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<
       const u32 index = (course.count - course.before) * STAGE_UNITS + inside;
       mbarrier_wait(ring.full_at(course.slot), course.parity);
       const Unit unit = load_unit(ring.stage(course.slot), inside, index, rows, lane);
-      // The values are in registers: the producer may fill the stage again.
+      // The producer may fill the stage again once the values are in registers. Its copies are not ordered behind ordinary
+      // reads, which may still wait when the barrier is told: without the fence, some rows had weights of the next round.
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
       __syncwarp();
       if (lane == 0) mbarrier_arrive(ring.empty_at(course.slot));
       if (index < rows.units) multiply_unit<COLUMNS>(sum, offset, unit, x, index, lane / 4, lane % 4, held);
