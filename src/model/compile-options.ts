@@ -171,7 +171,7 @@ function chooseTurns({ subgroupSizes, limits }: Capabilities): TurnOptions | und
   const { min, max } = subgroupSizes;
   if (min !== max) return undefined;
   const octets = { sets: 8, rows: 8 };
-  const quads = { sets: 4, rows: 4 };
+  const quads = { sets: 2, rows: 4 };
   return {
     // A subgroup's sums of 64 rows take 1 KiB of the 16 KiB that every device grants; SwiGLU needs some too.
     mostLanes: Math.min(limits.maxWorkgroupInvocations, 15 * min),

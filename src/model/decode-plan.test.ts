@@ -149,8 +149,8 @@ describe('The decode step of the 9B model', () => {
 
   it('takes rows in turn there for two to four sequences', () => {
     expect(printProducts(compile(STOCK, 4))).toMatchInlineSnapshot(`
-      "layer.qkv: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 row cache-f16 append-quad store4-rope] 288 x 1 x 1, 10 buffers, 10.6 MB of weights
-      layer.o: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 256 x 1 x 1, 5 buffers, 9.4 MB of weights
+      "layer.qkv: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 row cache-f16 append-quad store4-rope] 576 x 1 x 1, 10 buffers, 10.6 MB of weights
+      layer.o: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 512 x 1 x 1, 5 buffers, 9.4 MB of weights
       layer.gate-up: gate-up-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 round-int8 emit-int8] 428 x 1 x 1, 6 buffers, 63.1 MB of weights
       layer.down: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 128 x 1 x 1, 5 buffers, 31.6 MB of weights
       head: matvec-int8 [dot-group-int8 product-int8 quad-int8 columns-4 dot-turns-int8 store4-plain] 2368 x 1 x 1, 5 buffers, 349.2 MB of weights"
