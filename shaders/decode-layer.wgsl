@@ -125,8 +125,9 @@ fn norm_octet(place: u32) -> Octet {
   return Octet(bitcast<vec4f>(layer[place]), bitcast<vec4f>(layer[place + 1u]));
 }
 
-// Vectors of a sum of squares for each subgroup, 0 past the last one.
-const SQUARES = (SUBGROUPS + 3u) / 4u;
+// Vectors of a sum of squares for each subgroup.
+const SQUARES = SUBGROUPS / 4u;
+const_assert SUBGROUPS >= 4u;
 // The norms of a sandwich: after a product, before the next one.
 const POST = 0u;
 const PRE = SQUARES;

@@ -65,9 +65,6 @@ const SIZES = {
   mropeSections: [2, 3, 3],
   context: 256,
   cacheFormat: 'f16',
-  // Software promises to run one workgroup; waiting for others shows on a GPU alone (`parity.gpu.test.ts` there).
-  tiling: { workgroups: 1, workgroup: 64, splits: 4 },
-  leastSubgroup: 4,
 } as const;
 const TOKEN = { position: [7, 9, 4], slot: 1 } as const;
 
@@ -78,10 +75,16 @@ interface Attention {
 }
 
 /** A layer's buffers with random contents, the calls on them, and what the twin makes of them. */
-function createCase(end: 'qkv' | 'head', { keyCount, splitsBefore }: Attention = { keyCount: 70 }) {
+function createCase(
+  leastSubgroup: number,
+  end: 'qkv' | 'head',
+  { keyCount, splitsBefore }: Attention = { keyCount: 70 },
+) {
   const { C, H, KV, D, F, rotaryDimensions } = SIZES;
   const context = Math.max(SIZES.context, keyCount + 3);
-  const sizes = { ...SIZES, context };
+  // Software promises to run one workgroup; waiting for others shows on a GPU alone.
+  const tiling = { workgroups: 1, workgroup: Math.max(64, 8 * leastSubgroup), splits: 4 };
+  const sizes = { ...SIZES, context, tiling, leastSubgroup };
   const token = { ...TOKEN, cacheIndex: keyCount - 1 };
   const layer = new Arena('layer');
   const next = new Arena('next');
@@ -196,13 +199,18 @@ function createCase(end: 'qkv' | 'head', { keyCount, splitsBefore }: Attention =
 
 describe('DecodeLayer', () => {
   const device = useDevice({ storageBuffers: DECODE_LAYER_STORAGE_BUFFERS });
+  const leastSubgroup = (): number => device().capabilities.subgroupSizes.min;
 
   it.each([
     ['attention in it', { keyCount: 70 }],
     // More splits than the eights of invocations take in one go.
     ['40 splits before it', { keyCount: 1250, splitsBefore: 40 }],
   ])("matches the reference up to the next layer's query, key and value: %s", async (_name, attention) => {
-    const { calls, arrays, sizes, token, words, expected, rope, qkv, bias } = createCase('qkv', attention);
+    const { calls, arrays, sizes, token, words, expected, rope, qkv, bias } = createCase(
+      leastSubgroup(),
+      'qkv',
+      attention,
+    );
     const outputs = ['nextStream', 'nextKeys', 'nextValues', 'mail', 'oldMail'];
     const results = await runKernel(device(), calls, arrays, { outputs });
     const { H, KV, D, context } = sizes;
@@ -235,7 +243,7 @@ describe('DecodeLayer', () => {
     ['attention in it', { keyCount: 70 }],
     ['3 of 4 splits before it', { keyCount: 70, splitsBefore: 4 }],
   ])("matches the reference up to the head's input: %s", async (_, attention) => {
-    const { calls, arrays, words, expected } = createCase('head', attention);
+    const { calls, arrays, words, expected } = createCase(leastSubgroup(), 'head', attention);
     const results = await runKernel(device(), calls, arrays, { outputs: ['codes', 'totals', 'mail'] });
     expectInt8Close(results, {
       exact: Float32Array.from(expected.y),
@@ -246,7 +254,7 @@ describe('DecodeLayer', () => {
   });
 
   it('says so when a workgroup waits in vain, and ends', async () => {
-    const { call, arrays, words } = createCase('head');
+    const { call, arrays, words } = createCase(leastSubgroup(), 'head');
     // Compiled for two workgroups, of which one never comes.
     const alone: KernelCall = { ...twoWorkgroups(call), grid: [1, 1, 1] };
     const results = await runKernel(device(), alone, arrays, { outputs: ['mail'] });
@@ -254,7 +262,7 @@ describe('DecodeLayer', () => {
   });
 
   it('counts its workgroups and does nothing else when asked to', async () => {
-    const { call, arrays, words } = createCase('head');
+    const { call, arrays, words } = createCase(leastSubgroup(), 'head');
     const rows = arrays.rows.slice();
     rows[COUNTING_WORD] = 1;
     const results = await runKernel(
