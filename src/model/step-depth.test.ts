@@ -50,6 +50,13 @@ describe('StepDepth', () => {
     expect(depth.most).toBeGreaterThanOrEqual(15);
   });
 
+  it('keeps few slow steps before the device after a sleep', () => {
+    const depth = after(30);
+    const awake = 1000 + 64 * 30 + 3_600_000;
+    for (let step = 0; step < 512; step++) depth.note(awake + step * 30);
+    expect(depth.most).toBe(4);
+  });
+
   it('does not take a pause for a step', () => {
     const depth = after(2.7);
     depth.interrupt();

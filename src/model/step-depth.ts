@@ -4,6 +4,9 @@ const WORK_AHEAD_MS = 40;
 /** Of the longest absence: the next one may be longer. */
 const ABSENCE_SHARE = 1.25;
 
+/** Whoever is away for longer sleeps: no work ahead bridges that, and slow steps would be many in vain afterwards. */
+const LONGEST_ABSENCE_MS = 80;
+
 /** Long steps need no more than this; short ones gain nothing from more than that. */
 const LEAST = 4;
 const MOST = 32;
@@ -38,7 +41,8 @@ export class StepDepth {
       const elapsed = now - this.#lastAt;
       this.#averageMs =
         this.#averageMs === undefined ? elapsed : this.#averageMs + (elapsed - this.#averageMs) * WEIGHT;
-      this.#absenceMs = Math.max(this.#absenceMs * MEMORY, elapsed - this.#averageMs);
+      const absence = Math.min(LONGEST_ABSENCE_MS, elapsed - this.#averageMs);
+      this.#absenceMs = Math.max(this.#absenceMs * MEMORY, absence);
     }
     this.#lastAt = now;
   }
