@@ -466,7 +466,7 @@ __device__ __forceinline__ void multiply_tiles(const Ring<STAGES>& ring, Course<
       const Unit unit = load_unit(ring.stage(course.slot), inside, index, rows, lane);
       // The producer may fill the stage again once the values are in registers. Its copies are not ordered behind ordinary
       // reads, which may still wait when the barrier is told: without the fence, some rows had weights of the next round.
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+      fence_async_proxy();
       __syncwarp();
       if (lane == 0) mbarrier_arrive(ring.empty_at(course.slot));
       if (index < rows.units) multiply_unit<COLUMNS>(sum, offset, unit, x, index, lane / 4, lane % 4, held);
@@ -966,7 +966,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
       mbarrier_init(ring.empty_at(i), STAGE_UNITS);
     }
     sums.initialize();
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    fence_async_proxy();
   }
   __syncthreads();
   Course<STAGES> course;

@@ -109,7 +109,7 @@ __device__ __forceinline__ void multiply_wide_tile(const __half* x, const __half
   for (u32 k = 0; k < steps; k++) {
     wait_for_copies<WIDE_STAGES - 3>();
     // Copies are ordinary writes; wgmma reads by another way.
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    fence_async_proxy();
     __syncthreads();
     // The stage of step k - 2: all have waited for its products, below, before this barrier.
     if (k + WIDE_STAGES - 2 < steps) fetch(k + WIDE_STAGES - 2);

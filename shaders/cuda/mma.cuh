@@ -113,6 +113,14 @@ __device__ __forceinline__ __half load_shared_half(u32 source) {
   return __ushort_as_half(bits);
 }
 
+// Ordinary reads and writes of shared memory before it come before what the asynchronous proxy (copies of the
+// tensor memory unit, wgmma, barriers for them) does after it.
+__device__ __forceinline__ void fence_async_proxy() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ void commit_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");

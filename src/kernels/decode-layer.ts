@@ -21,7 +21,7 @@ export const COUNTING_WORD = 7;
 export interface LayerTiling {
   /** Workgroups, all of which the device runs at the same time. */
   readonly workgroups: number;
-  /** Invocations of each: a power of two. */
+  /** Invocations of each: a power of two, four subgroups at least. */
   readonly workgroup: number;
   /** Parts of a KV head's keys, each of which a workgroup attends to. */
   readonly splits: number;
