@@ -14,6 +14,9 @@ describe('AttentionCombineInt8', () => {
     { H: 2, D: 128, splits: 8, keyCounts: [1000, 200], usedSplits: [8, 7] },
     { H: 5, D: 96, splits: 2, keyCounts: [33, 1, 2, 3, 4, 5, 6, 7], usedSplits: [2, 1, 1, 1, 1, 1, 1, 1] },
     { H: 2, D: 256, splits: 3, keyCounts: [96], usedSplits: [3] },
+    // More than two for each team of the workgroup, and more than its invocations.
+    { H: 2, D: 64, splits: 33, keyCounts: [2000, 500], usedSplits: [33, 16] },
+    { H: 1, D: 32, splits: 132, keyCounts: [9000, 3300, 700], usedSplits: [132, 104, 22] },
   ];
   for (const [index, { H, D, splits, keyCounts, usedSplits }] of cases.entries()) {
     const reduction = index % 2 === 0 ? 'workgroup' : 'subgroup';
@@ -25,6 +28,12 @@ describe('AttentionCombineInt8', () => {
       const partialStats = Float32Array.from({ length: heads * splits * 2 }, (_, i) => {
         return (i % 2 === 0 ? maxima : sums)[Math.floor(i / 2)];
       });
+      // What an unused split holds is of no matter.
+      for (let split = 0; split < heads * splits; split++) {
+        if (split % splits < usedSplits[Math.floor(split / splits / H)]) continue;
+        partialStats.fill(1e30, split * 2, split * 2 + 2);
+        partialOutput.fill(1e30, split * D, (split + 1) * D);
+      }
       const call = attentionCombineInt8({
         label: 'test',
         columns: keyCounts.length,
