@@ -200,7 +200,7 @@ function addAttention(
   const { builder, config, options, columns } = compiler;
   const { C, H, D } = config;
   const label = `layer.${index}`;
-  const { splits } = options;
+  const splits = splitsOf(compiler);
   const q = builder.buffer('q', columns * H * D);
   const cache = addKeyValueCache(builder, config, options, index);
   const attended = addActivations(compiler, 'attended', H * D);
@@ -211,13 +211,15 @@ function addAttention(
       label: `${label}.attention`,
       ...config,
       ...options,
+      splits,
       tiling: options.splitTiling,
       columns,
       rows,
       q,
       ...cache,
-      partialOutput: builder.buffer('partial-output', columns * H * splits * D),
-      partialStats: builder.buffer('partial-stats', columns * H * splits * 2),
+      // Of that size for all splits, so that the widest step needs the largest.
+      partialOutput: builder.buffer('partial-output', columns * H * options.splits * D),
+      partialStats: builder.buffer('partial-stats', columns * H * options.splits * 2),
       output: attended,
     }),
     ...matvecInt8({ ...productOptions(compiler, 'o', `${label}.o`, layer.o), x: attended, y: projected }),
@@ -230,6 +232,11 @@ function addAttention(
       y: x,
     }),
   );
+}
+
+/** Workgroups that share the keys of one sequence and KV head: those of a few sequences together are as many as of one. */
+function splitsOf({ options: { splits, turns }, columns }: DecodeInt8Compiler): number {
+  return turns && keepsColumns(columns) ? Math.ceil(splits / columns) : splits;
 }
 
 function addQkv(

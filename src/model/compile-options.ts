@@ -57,7 +57,7 @@ export interface CompileOptions {
   readonly sampleWorkgroup: number;
   /** Most words of an image's widest activations: its MLPs take as many rows at a time as these hold. */
   readonly imagePieceWords: number;
-  /** Workgroups that share the keys of one KV head in a decode step. */
+  /** Workgroups that share the keys of one KV head in a decode step; with `turns` those of its few sequences together. */
   readonly splits: number;
   /** How a workgroup shares a split; absent: the kernel that needs no subgroups. */
   readonly splitTiling?: SplitTiling | undefined;

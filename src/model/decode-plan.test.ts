@@ -172,6 +172,18 @@ describe('The decode step of the 9B model', () => {
     ]);
   });
 
+  it('has as many splits for two to four sequences together as for one', () => {
+    const gridOf = (columns: number): unknown =>
+      compile(STOCK, columns).calls.find(({ label }) => label === 'layer.0.attention.split')?.grid;
+    expect([1, 2, 3, 4, 5].map(gridOf)).toEqual([
+      [132, 2, 1],
+      [66, 2, 2],
+      [44, 2, 3],
+      [33, 2, 4],
+      [132, 2, 5],
+    ]);
+  });
+
   it('is the same with f16 and subgroup matrices, which it does not use', () => {
     expect(printPlan(compile(WITH_F16, 1))).toBe(printPlan(compile(STOCK, 1)));
   });
