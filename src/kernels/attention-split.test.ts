@@ -18,6 +18,7 @@ describe('supportsAttentionSplit', () => {
   it('takes tiles of which a run of keys has a whole number alone', () => {
     expect(supportsAttentionSplit(REAL, { ...TILING, keys: 4 })).toBe(true);
     expect(supportsAttentionSplit(REAL, { ...TILING, workgroup: 256 })).toBe(false);
+    expect(supportsAttentionSplit(REAL, { ...TILING, workgroup: 256, keys: 4 })).toBe(true);
   });
 
   it('takes sixteen query heads a KV head, and sizes that are powers of two, at most', () => {

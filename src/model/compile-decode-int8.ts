@@ -1,5 +1,6 @@
 import { roundUp } from '../base/maths.ts';
 import { attentionDecodeInt8, splitKeys } from '../kernels/attention-decode.ts';
+import type { SplitKeysOptions } from '../kernels/attention-split.ts';
 import { decodeLayer, layerMail, type LayerTiling } from '../kernels/decode-layer.ts';
 import { embedTokens } from '../kernels/embed-tokens.ts';
 import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
@@ -67,7 +68,7 @@ export function addDecodeInt8(
   }
   weights.layers.forEach((layer, index) => {
     const next = weights.layers[index + 1];
-    addAttention(compiler, layer, index, { rows, hidden, x });
+    addAttention(compiler, layer, index, { rows, hidden, x, reach });
     addMlp(compiler, layer, `layer.${index}`, {
       hidden,
       x,
@@ -195,12 +196,12 @@ function addAttention(
   compiler: DecodeInt8Compiler,
   layer: TextLayerWeights,
   index: number,
-  { rows, hidden, x }: { rows: BufferRef; hidden: BufferRef; x: Int8Activations },
+  refs: { rows: BufferRef; hidden: BufferRef; x: Int8Activations; reach: DecodeReach },
 ): void {
   const { builder, config, options, columns } = compiler;
   const { C, H, D } = config;
   const label = `layer.${index}`;
-  const splits = splitsOf(compiler);
+  const { rows, hidden, x, reach } = refs;
   const q = builder.buffer('q', columns * H * D);
   const cache = addKeyValueCache(builder, config, options, index);
   const attended = addActivations(compiler, 'attended', H * D);
@@ -211,8 +212,7 @@ function addAttention(
       label: `${label}.attention`,
       ...config,
       ...options,
-      splits,
-      tiling: options.splitTiling,
+      ...splitsOf(compiler, reach),
       columns,
       rows,
       q,
@@ -234,9 +234,18 @@ function addAttention(
   );
 }
 
-/** Workgroups that share the keys of one sequence and KV head: those of a few sequences together are as many as of one. */
-function splitsOf({ options: { splits, turns }, columns }: DecodeInt8Compiler): number {
-  return turns && keepsColumns(columns) ? Math.ceil(splits / columns) : splits;
+/** Few keys of each of a few sequences are split as if there were so many: of two, more splits took longer. */
+const NEAR_SHARES = 4;
+
+/** How the keys of one sequence and KV head are split; a few sequences have as many splits together as one has. */
+function splitsOf(
+  { options: { splits, splitTiling, turns }, columns }: DecodeInt8Compiler,
+  reach: DecodeReach,
+): Pick<SplitKeysOptions, 'splits' | 'tiling'> {
+  if (!turns || !keepsColumns(columns)) return { splits, tiling: splitTiling };
+  return reach === 'near' && turns.nearTiling
+    ? { splits: Math.ceil(splits / NEAR_SHARES), tiling: turns.nearTiling }
+    : { splits: Math.ceil(splits / columns), tiling: splitTiling };
 }
 
 function addQkv(

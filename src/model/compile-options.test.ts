@@ -158,6 +158,20 @@ describe('chooseCompileOptions', () => {
     [false, 'no whole layers', { context: 25_600, layerTiling: undefined }],
   ])('has a step that reaches far: %s, with %s', (isFar, _, request) => {
     const layerTiling = { workgroups: 132, workgroup: 512, splits: 64 };
-    expect(reachesFar(choose({}, { layerTiling, ...request } as CompileRequest))).toBe(isFar);
+    expect(reachesFar(choose({}, { layerTiling, ...request } as CompileRequest), 1)).toBe(isFar);
+  });
+
+  const NARROW = { subgroupSizes: { min: 4, max: 4 } };
+  it.each([
+    [[2, 3, 4], 'subgroups of one size and a longer context', {}, {}],
+    [[], 'a context that ends before', {}, { context: 2048 }],
+    [[], 'subgroups too small for it', NARROW, { reduction: 'subgroup' }],
+    [[], 'subgroups of many sizes', { subgroupSizes: { min: 8, max: 32 } }, {}],
+    [[], 'splits that the caller shapes', {}, { splitTiling: choose().splitTiling }],
+    [[], 'products in f32', {}, { arithmetic: 'f32' }],
+    [[], 'CUDA', { cuda: { computeCapability: 9, multiprocessors: 132 } }, {}],
+  ] as const)('has it for %j sequences by dispatches, with %s', (columns, _, capabilities, request) => {
+    const options = choose(capabilities as Partial<Capabilities>, request as Partial<CompileRequest>);
+    expect([1, 2, 3, 4, 5, 8].filter((count) => reachesFar(options, count))).toEqual(columns);
   });
 });

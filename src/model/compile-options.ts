@@ -7,7 +7,7 @@ import { MATRIX_WORKGROUP_BYTES } from '../kernels/attention-matrix.ts';
 import { ATTENTION_WIDE_BYTES } from '../kernels/attention-wide.ts';
 import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
 import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
-import type { RowTiling } from '../kernels/row-tiling.ts';
+import { keepsColumns, type RowTiling } from '../kernels/row-tiling.ts';
 
 /** How the compiler builds a model's Plans; chosen once, by capability. */
 export interface CompileOptions {
@@ -51,7 +51,7 @@ export interface CompileOptions {
   readonly layerTiling?: LayerTiling | undefined;
   /** Whether the device may be tried for that: see `withWholeLayers`. */
   readonly allowsWholeLayers: boolean;
-  /** Keys from which such a step is compiled as `far`; the caller may choose 0 or `Infinity` to have one form alone. */
+  /** Keys from which a step is compiled as `far` that has two forms; the caller may choose 0 or `Infinity` to have one alone. */
   readonly farKeys: number;
   /** Invocations of a sampling workgroup. */
   readonly sampleWorkgroup: number;
@@ -64,8 +64,8 @@ export interface CompileOptions {
 }
 
 /**
- * Where a step of whole layers attends: `near` in the layers' own dispatches, `far` in one before each, whose many
- * workgroups are worth it for many keys.
+ * Whether a step is for few keys or for many. One of whole layers attends `near` in the layers' own dispatches, `far` in one
+ * before each, whose many workgroups are worth it for many keys; one of a few sequences has other splits.
  */
 export type DecodeReach = 'near' | 'far';
 
@@ -80,6 +80,8 @@ export interface TurnOptions {
   /** Most invocations of a workgroup. */
   readonly mostLanes: number;
   readonly sets: Readonly<Record<keyof Int8Tilings, Pick<RowTiling, 'sets' | 'rows'>>>;
+  /** How a workgroup shares a split of few keys; absent: as one of many. */
+  readonly nearTiling?: SplitTiling | undefined;
 }
 
 /**
@@ -103,6 +105,7 @@ export interface CompileRequest {
   readonly farKeys?: number;
   readonly splits?: number;
   readonly splitTiling?: SplitTiling;
+  readonly nearTiling?: SplitTiling;
   readonly stepKernelColumns?: number;
   readonly largeTiles?: boolean;
 }
@@ -139,7 +142,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     sampleWorkgroup: isSoftware ? 64 : 256,
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
-    turns: reduction === 'subgroup' ? chooseTurns(capabilities) : undefined,
+    turns: reduction === 'subgroup' ? chooseTurns(capabilities, request) : undefined,
     imagePieceWords: request.imagePieceWords ?? IMAGE_PIECE_WORDS,
     layerTiling: request.layerTiling,
     allowsWholeLayers: allowsWholeLayers(capabilities, reduction),
@@ -167,7 +170,10 @@ function chooseTilings(reduction: Reduction, largestSubgroup: number): Int8Tilin
 }
 
 /** The sets that ran best on an H100 for four sequences; subgroups must have one size. */
-function chooseTurns({ subgroupSizes, limits }: Capabilities): TurnOptions | undefined {
+function chooseTurns(
+  { subgroupSizes, limits }: Capabilities,
+  { splitTiling, nearTiling }: CompileRequest,
+): TurnOptions | undefined {
   const { min, max } = subgroupSizes;
   if (min !== max) return undefined;
   const octets = { sets: 8, rows: 8 };
@@ -176,6 +182,7 @@ function chooseTurns({ subgroupSizes, limits }: Capabilities): TurnOptions | und
     // A subgroup's sums of 64 rows take 1 KiB of the 16 KiB that every device grants; SwiGLU needs some too.
     mostLanes: Math.min(limits.maxWorkgroupInvocations, 15 * min),
     sets: { qkv: quads, o: quads, gateUp: octets, down: { sets: 8, rows: 4 }, head: octets },
+    nearTiling: nearTiling ?? (!splitTiling && min >= 8 ? NEAR_SPLIT_TILING : undefined),
   };
 }
 
@@ -204,20 +211,24 @@ function allowsWholeLayers(
 
 /**
  * On an H100 a step takes as long in either form behind 2,048 keys, 2.84 ms; behind 25,000 it takes 4.9 ms with attention in
- * the layers' dispatches and 3.5 ms with a dispatch for its splits.
+ * the layers' dispatches and 3.5 ms with a dispatch for its splits. Four sequences change between 512 keys, where `near` is
+ * 0.14 ms shorter, and 4,096, where it is 0.05 ms longer.
  */
 const FAR_KEYS = 2048;
 
 /** On an H100 two workgroups a multiprocessor and KV head of the real model, which run at the same time. */
 const SUBGROUP_SPLITS = 132;
 
-/** Whether a step of one sequence has another form for many keys. */
-export function reachesFar({
-  layerTiling,
-  farKeys,
-  context,
-}: Pick<CompileOptions, 'layerTiling' | 'farKeys' | 'context'>): boolean {
-  return layerTiling !== undefined && farKeys < context;
+/** Whether a step of so many sequences has another form for many keys. */
+export function reachesFar(
+  { target, arithmetic, layerTiling, turns, farKeys, context }: CompileOptions,
+  columns: number,
+): boolean {
+  const hasTwoForms =
+    columns === 1
+      ? layerTiling !== undefined
+      : target === 'webgpu' && arithmetic === 'int8' && keepsColumns(columns) && turns?.nearTiling;
+  return Boolean(hasTwoForms) && farKeys < context;
 }
 
 /** Few invocations, because software runs each of them in turn. */
@@ -232,6 +243,8 @@ const SOFTWARE_TILINGS: Int8Tilings = {
 
 /** A subgroup of at least eight is a condition of using subgroups at all. */
 const SPLIT_TILING: SplitTiling = { workgroup: 128, keyLanes: 8, keys: 8, headGroups: 4 };
+/** Twice the invocations: of few keys, a few sequences' splits leave a large GPU room. */
+const NEAR_SPLIT_TILING: SplitTiling = { workgroup: 256, keyLanes: 8, keys: 4, headGroups: 4 };
 const NARROW_SPLIT_TILING: SplitTiling = { workgroup: 64, keyLanes: 4, keys: 8, headGroups: 4 };
 
 /** 128 MiB, or 4,096 patches of the real model: enough work for a large GPU, and half the memory of a screenshot. */

@@ -100,7 +100,7 @@ export function compileDecodes(config: ModelConfig, weights: TextWeights, option
     compile(mostColumns(options)),
     // Whole layers exchange through buffers of their own.
     ...(options.layerTiling ? [compile(1)] : []),
-    ...(reachesFar(options) ? [compile(1, 'far')] : []),
+    ...(reachesFar(options, 1) ? [compile(1, 'far')] : []),
   ];
 }
 

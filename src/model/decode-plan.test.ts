@@ -172,16 +172,19 @@ describe('The decode step of the 9B model', () => {
     ]);
   });
 
-  it('has as many splits for two to four sequences together as for one', () => {
-    const gridOf = (columns: number): unknown =>
-      compile(STOCK, columns).calls.find(({ label }) => label === 'layer.0.attention.split')?.grid;
-    expect([1, 2, 3, 4, 5].map(gridOf)).toEqual([
-      [132, 2, 1],
-      [66, 2, 2],
-      [44, 2, 3],
-      [33, 2, 4],
-      [132, 2, 5],
-    ]);
+  it.each([
+    ['few large ones for each of two to four sequences', 'near', [33, 33, 33], 256],
+    ['as many for them together as for one where it reaches far', 'far', [66, 44, 33], 128],
+  ] as const)('has splits: %s', (_, reach, splits, workgroup) => {
+    const splitOf = (columns: number): unknown => {
+      const { calls } = compile(STOCK, columns, {}, reach);
+      const split = calls.find(({ label }) => label === 'layer.0.attention.split');
+      return [split?.grid, split?.program.shader, split?.program.shape?.['WORKGROUP']];
+    };
+    expect([2, 3, 4].map(splitOf)).toEqual(
+      splits.map((count, index) => [[count, 2, index + 2], 'attention-split', workgroup]),
+    );
+    expect([1, 5].map(splitOf)).toEqual([1, 5].map((columns) => [[132, 2, columns], 'attention-split', 128]));
   });
 
   it('is the same with f16 and subgroup matrices, which it does not use', () => {

@@ -4,7 +4,7 @@ import { isAbortError } from '../base/errors.ts';
 import { expectClose, useDevice } from '../kernels/parity.test-support.ts';
 import type { SamplingRequest } from '../sampling/settings.ts';
 import { MAX_UNREAD, type SequenceRequest, type SequenceSummary } from './active-sequence.ts';
-import type { Arithmetic } from './compile-options.ts';
+import type { Arithmetic, DecodeReach } from './compile-options.ts';
 import { loadGoldenModel } from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
 import { Scheduler } from './scheduler.ts';
@@ -44,20 +44,24 @@ describe('a decode step of several columns', () => {
     });
   }
 
-  it('gives each column, by rows in turn, the logits that it gets alone', async () => {
+  it('gives each column, by rows in turn, the logits that it gets alone, for few keys and for many', async () => {
     const digits = { arithmetic: 'int8', reduction: 'subgroup' } as const;
-    const request = { context: 64, slots: 3, prefillChunk: 64, ...digits };
+    const nearTiling = { workgroup: 128, keyLanes: 4, keys: 4, headGroups: 4 } as const;
+    const request = { context: 64, slots: 3, prefillChunk: 64, farKeys: 40, nearTiling, ...digits };
     const model = await loadGoldenModel(device(), 'glm4v-b', 'q4f16_1', request);
     try {
       const rows = [9, 40, 24].map((count, slot) => ({ ids: randomIds(count, slot), slot }));
       for (const { ids, slot } of rows) {
         await model.text.prefill({ ...textRequest(ids), images: [] }, { slot, cachedCount: 0 });
       }
-      const together = await decodeLogits(model, rows);
+      expect([39, 40].map((keyCount) => model.text.reachFor(3, keyCount))).toEqual(['near', 'far']);
+      const near = await decodeLogits(model, rows, 'near');
+      const far = await decodeLogits(model, rows, 'far');
       for (const [column, row] of rows.entries()) {
         const [alone] = await decodeLogits(model, [row]);
-        const logits = [together[column], alone].map(({ buffer }) => new Float32Array(buffer));
-        expectClose(logits[0], logits[1], DIGITS_TOLERANCE);
+        const logits = [near[column], far[column], alone].map(({ buffer }) => new Float32Array(buffer));
+        expectClose(logits[0], logits[2], DIGITS_TOLERANCE);
+        expectClose(logits[1], logits[2], DIGITS_TOLERANCE);
       }
     } finally {
       model.destroy();
@@ -74,9 +78,10 @@ async function decodeLogits(
     readonly token?: number;
     readonly ahead?: number;
   }[],
+  reach: DecodeReach = 'near',
 ): Promise<Uint32Array[]> {
   const { text, device, config } = model;
-  const record = await text.prepareDecode(rows.length);
+  const record = await text.prepareDecode(rows.length, reach);
   rows.forEach(({ ids, slot, token = 100 + slot, ahead = 0 }, column) => {
     const place = ids.length + ahead;
     const position = [place, place, place] as const;

@@ -623,11 +623,8 @@ export class Scheduler {
       return undefined;
     const ids = sequence.lookup.guess(MAX_GUESS_COLUMNS - 1);
     if (!ids) return undefined;
-    if (!this.#plans.get(MAX_GUESS_COLUMNS, 0)) {
-      // Compiled in the background; a later guess finds it.
-      this.#plans.widest(MAX_GUESS_COLUMNS, 0, sequence.keyCount);
-      return undefined;
-    }
+    // Compiled in the background; a later guess finds it.
+    if (!this.#plans.exactly(MAX_GUESS_COLUMNS, 0, sequence.keyCount)) return undefined;
     if (!wasHolding && !this.#speculation.shouldGuess()) return undefined;
     this.#isHolding = true;
     return ids;
@@ -641,7 +638,7 @@ export class Scheduler {
   #issueGuess(sequence: ActiveSequence, ids: readonly number[]): void {
     const { device, text, sampler } = this.#model;
     const slot = (sequence.slot as KvSlot).index;
-    const plan = this.#plans.get(MAX_GUESS_COLUMNS, 0) as StepPlan;
+    const plan = this.#plans.exactly(MAX_GUESS_COLUMNS, 0, sequence.keyCount) as StepPlan;
     this.#isHolding = false;
     this.#stepsSinceChunk++;
     this.#columns.forget(slot);

@@ -5,13 +5,15 @@ import { StepPlans } from './step-plans.ts';
 import type { TextModel } from './text-model.ts';
 
 /** A model that compiles a step when the test says so, and notes which were wanted and recorded. */
-function createModel(farKeys: number | undefined) {
+function createModel(farKeys: number | undefined, mostFarColumns = 1) {
+  const farKeysOf = (columns: number): number | undefined =>
+    columns <= mostFarColumns ? farKeys : undefined;
   const wanted: string[] = [];
   const recorded: string[] = [];
   const compiling: { resolve: () => void; fail: () => void }[] = [];
   const text: Partial<TextModel> = {
-    farKeys,
-    reachFor: (columns, keyCount) => (columns === 1 && keyCount >= (farKeys ?? Infinity) ? 'far' : 'near'),
+    farKeys: (columns) => farKeysOf(columns),
+    reachFor: (columns, keyCount) => (keyCount >= (farKeysOf(columns) ?? Infinity) ? 'far' : 'near'),
     prepareDecode: (columns: number, reach: DecodeReach = 'near') => {
       const name = `${columns} ${reach}`;
       wanted.push(name);
@@ -98,5 +100,41 @@ describe('StepPlans', () => {
     await finish();
     expect(step(3, 1000)).toBe('3 near');
     expect(step(4, 1000)).toBe('3 near');
+  });
+
+  it('goes over to what many keys need for many sequences, too', async () => {
+    const { wanted, step, prepare, finish } = createModel(100, 3);
+    await prepare();
+    step(3, 49);
+    await finish();
+    expect(step(3, 50)).toBe('3 near');
+    expect(wanted).toEqual(['1 near', '3 near', '3 far']);
+    expect(step(3, 100)).toBe('3 near');
+    await finish();
+    expect([99, 100, 20].map((keyCount) => step(3, keyCount))).toEqual(['3 near', '3 far', '3 near']);
+    expect(wanted).toEqual(['1 near', '3 near', '3 far']);
+  });
+
+  it('compiles one form of a width that begins with many keys, and keeps to it until the other is there', async () => {
+    const { wanted, step, prepare, finish } = createModel(100, 3);
+    await prepare();
+    step(2, 1000);
+    expect(wanted).toEqual(['1 near', '2 far']);
+    await finish();
+    expect(step(2, 1000)).toBe('2 far');
+    expect(step(2, 20)).toBe('2 far');
+    expect(wanted).toEqual(['1 near', '2 far', '2 near']);
+    await finish();
+    expect(step(2, 20)).toBe('2 near');
+  });
+
+  it('gives exactly a width, when it is compiled', async () => {
+    const { plans, wanted, prepare, finish } = createModel(100, 4);
+    await prepare();
+    expect(plans.exactly(4, 0, 1000)).toBeUndefined();
+    await finish();
+    expect(plans.exactly(4, 0, 1000)?.columns).toBe(4);
+    expect(plans.exactly(3, 0, 1000)).toBeUndefined();
+    expect(wanted).toEqual(['1 near', '4 far', '3 far']);
   });
 });

@@ -19,10 +19,7 @@ export interface StepPlan {
 /** Few ranking sizes, so that few are compiled. */
 const RANKED_COUNTS = [0, 5, MAX_RANKED] as const;
 
-/**
- * The decode steps of each width, and of a lone sequence's reach: compiled when they are first wanted, while narrower or
- * nearer ones go on running.
- */
+/** The decode steps of each width and reach: compiled when they are first wanted, while narrower or nearer ones go on running. */
 export class StepPlans {
   readonly #model: LanguageModel;
   readonly #onReady: () => void;
@@ -42,15 +39,20 @@ export class StepPlans {
    */
   widest(most: number, topCount: number, keyCount: number): StepPlan {
     const rankedCount = toRankedCount(topCount);
-    if (most === 1) this.expectKeys(keyCount, topCount);
+    this.#compileFor(most, rankedCount, keyCount);
     // A width that does not compile stays missing: the sequences then take turns in the narrower ones.
-    else this.#compileAhead(most, rankedCount, 'near');
     for (let columns = most; columns > 1; columns--) {
-      const plan = this.#ready.get(toKey(columns, rankedCount, 'near'));
+      const plan = this.#readyFor(columns, rankedCount, keyCount);
       if (plan) return plan;
     }
-    const best = this.#ready.get(toKey(1, rankedCount, this.#model.text.reachFor(1, keyCount)));
-    return best ?? (this.#ready.get(toKey(1, rankedCount, 'near')) as StepPlan);
+    return this.#readyFor(1, rankedCount, keyCount) as StepPlan;
+  }
+
+  /** The step of exactly that width, when it is compiled; it is compiled in the background where it is missing. */
+  exactly(columns: number, topCount: number, keyCount: number): StepPlan | undefined {
+    const rankedCount = toRankedCount(topCount);
+    this.#compileFor(columns, rankedCount, keyCount);
+    return this.#readyFor(columns, rankedCount, keyCount);
   }
 
   /**
@@ -58,14 +60,7 @@ export class StepPlans {
    * then finds it ready.
    */
   expectKeys(keyCount: number, topCount: number): void {
-    if (keyCount * 2 >= (this.#model.text.farKeys ?? Infinity)) {
-      this.#compileAhead(1, toRankedCount(topCount), 'far');
-    }
-  }
-
-  /** The step of exactly that width, when it is compiled. */
-  get(columns: number, topCount: number): StepPlan | undefined {
-    return this.#ready.get(toKey(columns, toRankedCount(topCount), 'near'));
+    this.#expectKeys(1, toRankedCount(topCount), keyCount);
   }
 
   /** Compiles a step, and the ranking of first tokens that goes with it. */
@@ -91,6 +86,28 @@ export class StepPlans {
     const rankedCount = toRankedCount(topCount);
     this.#firstRankings.get(rankedCount)?.(recorder);
     return rankedCount;
+  }
+
+  #expectKeys(columns: number, rankedCount: number, keyCount: number): void {
+    if (keyCount * 2 >= (this.#model.text.farKeys(columns) ?? Infinity)) {
+      this.#compileAhead(columns, rankedCount, 'far');
+    }
+  }
+
+  /** The better one of the forms that are compiled. */
+  #readyFor(columns: number, rankedCount: number, keyCount: number): StepPlan | undefined {
+    const reach = this.#model.text.reachFor(columns, keyCount);
+    const other = reach === 'near' ? 'far' : 'near';
+    return (
+      this.#ready.get(toKey(columns, rankedCount, reach)) ??
+      this.#ready.get(toKey(columns, rankedCount, other))
+    );
+  }
+
+  #compileFor(columns: number, rankedCount: number, keyCount: number): void {
+    this.#expectKeys(columns, rankedCount, keyCount);
+    // A lone sequence's near step was prepared.
+    if (columns > 1) this.#compileAhead(columns, rankedCount, this.#model.text.reachFor(columns, keyCount));
   }
 
   #compileAhead(columns: number, rankedCount: number, reach: DecodeReach): void {

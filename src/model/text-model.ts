@@ -233,19 +233,19 @@ export class TextModel {
     this.#device.write(this.decodeRows, column * ROW_BYTES, encodeRows([row]));
   }
 
-  /** Keys of a lone sequence from which a step is faster that reaches far; undefined where none is. */
-  get farKeys(): number | undefined {
-    return reachesFar(this.options) ? this.options.farKeys : undefined;
+  /** Keys from which a step of so many sequences is faster that reaches far; undefined where none is. */
+  farKeys(columns: number): number | undefined {
+    return reachesFar(this.options, columns) ? this.options.farKeys : undefined;
   }
 
   /** The form of a step of so many sequences that is the faster one at so many keys. */
   reachFor(columns: number, keyCount: number): DecodeReach {
-    return columns === 1 && keyCount >= (this.farKeys ?? Infinity) ? 'far' : 'near';
+    return keyCount >= (this.farKeys(columns) ?? Infinity) ? 'far' : 'near';
   }
 
   /**
    * Records one decode step of the first `columns` rows of `decodeRows`, up to their logits. Either reach takes any number
-   * of keys; `far` is for one column and a defined `farKeys`, and `near` where the device cannot run it.
+   * of keys; `far` is for columns whose `farKeys` are defined, and `near` where the device cannot run it.
    */
   async prepareDecode(columns: number, reach: DecodeReach = 'near'): Promise<(recorder: Recorder) => void> {
     const runner = await this.#decodeFor(columns, reach);
@@ -340,7 +340,7 @@ export class TextModel {
   }
 
   async #decodeFor(columns: number, reach: DecodeReach): Promise<PlanRunner> {
-    const isFar = reach === 'far' && (await this.#canReachFar());
+    const isFar = reach === 'far' && (columns > 1 || (await this.#canReachFar()));
     const ran = isFar ? 'far' : 'near';
     return this.#runnerFor(this.#decodes, `${columns} ${ran}`, () => this.decodePlan(columns, ran));
   }
