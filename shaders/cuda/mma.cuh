@@ -86,6 +86,12 @@ __device__ __forceinline__ void store_shared_word(u32 target, u32 value) {
   asm volatile("st.shared.u32 [%0], %1;" ::"r"(target), "r"(value) : "memory");
 }
 
+__device__ __forceinline__ void store_shared_vector(u32 target, uint4 value) {
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(target), "r"(value.x), "r"(value.y), "r"(value.z),
+               "r"(value.w)
+               : "memory");
+}
+
 __device__ __forceinline__ uint4 load_shared_vector(u32 source) {
   uint4 value;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"

@@ -9,7 +9,8 @@ import {
   cudaDecodeStep,
   fitsDecodeStep,
   MOST_STEP_COLUMNS,
-  STEP_SPLITS,
+  stepMailWords,
+  type StepMailPlace,
 } from '../kernels/cuda/decode-step.ts';
 import { fitsGemm, gemm } from '../kernels/cuda/gemm.ts';
 import {
@@ -148,9 +149,12 @@ function layerMatrices({ layers }: TextWeights): WeightMatrix[] {
 /** Adds a decode step as one kernel after the embedding. */
 function addStep(compiler: CudaCompiler, weights: TextWeights, columns: number): void {
   const { builder, config, options } = compiler;
-  const { C, F, V, H, KV, D } = config;
+  const { V } = config;
   const { hidden, rows } = addEmbedding(compiler, weights);
-  const partials = columns * H * STEP_SPLITS;
+  const places = Object.entries(stepMailWords({ ...config, columns })) as [StepMailPlace, number][];
+  const mail = Object.fromEntries(
+    places.map(([name, words]) => [name, builder.buffer(`step-${columns}.${name}`, words)]),
+  ) as Record<StepMailPlace, BufferRef>;
   builder.add(
     cudaDecodeStep({
       ...config,
@@ -167,15 +171,7 @@ function addStep(compiler: CudaCompiler, weights: TextWeights, columns: number):
       rope: builder.buffer(TEXT_BUFFERS.rope, options.context * config.rotaryDimensions),
       rows,
       hidden,
-      nextHidden: builder.buffer('next-hidden', columns * C),
-      q: addActivations(compiler, 'q', H * D),
-      attended: addActivations(compiler, 'attended', H * D),
-      projected: builder.buffer('projected', columns * C),
-      activated: addActivations(compiler, 'activated', F),
-      partialOutput: builder.buffer('partial-output', partials * D),
-      partialStats: builder.buffer('partial-stats', partials * 2),
-      arrivals: builder.buffer('step-arrivals', MAX_COLUMNS * KV),
-      barrier: builder.buffer('step-barrier', 1),
+      mail,
       logits: builder.buffer(TEXT_BUFFERS.logits, columns * V),
     }),
   );

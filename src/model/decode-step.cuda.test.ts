@@ -6,8 +6,9 @@ import type { LanguageModel } from './language-model.ts';
 import { createSyntheticModel } from './synthetic-model.ts';
 
 const CONTEXT = 2600;
-const LAYERS = 2;
-/** Splits that every block joins, splits that the last block joins, a split's first key, and the first token. */
+/** Odd, so that a step's values are sealed otherwise than those of the step before. */
+const LAYERS = 3;
+/** A few splits and all of them, a split's first key, and the first token. */
 const PLACES = [511, 2599, 256, 0];
 
 describe('a decode step of the real shapes in one kernel', () => {
@@ -37,10 +38,10 @@ describe('a decode step of the real shapes in one kernel', () => {
     const { text, config } = model;
     const record = await text.prepareDecode(columns);
     const logits: Float32Array[] = [];
-    // Twice: what a step leaves behind must not change the next one.
-    for (let step = 0; step < 2; step++) {
+    // What a step leaves behind must not change the next one, which has more splits or fewer.
+    for (let step = 0; step < 3; step++) {
       for (let column = 0; column < columns; column++) {
-        const place = PLACES[column];
+        const place = PLACES[(column + step) % PLACES.length];
         text.writeDecodeRow(column, {
           position: [place, place, place],
           token: 1000 * column + step,

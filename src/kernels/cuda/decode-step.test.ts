@@ -2,14 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { WeightMatrix } from '../kernel.ts';
-import { fitsDecodeStep, STEP_SPLITS } from './decode-step.ts';
+import { fitsDecodeStep, stepBlocks, stepMailWords, STEP_SPLITS } from './decode-step.ts';
 
-const SOURCE = readFileSync(new URL('../../../shaders/cuda/decode-step.cu', import.meta.url), 'utf8');
+const SOURCE = ['step-shape.cuh', 'decode-step.cu']
+  .map((file) => readFileSync(new URL(`../../../shaders/cuda/${file}`, import.meta.url), 'utf8'))
+  .join('');
 
 /** The value of a constant of the kernel that is a plain number. */
 function constant(name: string): number {
   const value = new RegExp(String.raw`constexpr u32 ${name} = (\d+);`).exec(SOURCE)?.[1];
-  if (value === undefined) throw new Error(`decode-step.cu has no number ${name}`);
+  if (value === undefined) throw new Error(`the kernel has no number ${name}`);
   return Number(value);
 }
 
@@ -42,5 +44,26 @@ describe('the decode step in one kernel', () => {
     expect([fits({ C: channels }), fits({ C: channels + 32 })]).toEqual([true, false]);
     expect([fits({ H: widest / 128 }), fits({ H: widest / 128 + 1 })]).toEqual([true, false]);
     expect([fits({ layers }), fits({ layers: layers + 1 })]).toEqual([true, false]);
+  });
+
+  const real = { C: 4096, F: 13_696, H: 32, KV: 2, D: 128 };
+
+  it('has no more blocks than the product of fewest tiles', () => {
+    expect(stepBlocks({ ...real, multiprocessors: 132 })).toBe(132);
+    // 4,096 rows of `o` and `down` in tiles of 16.
+    expect(stepBlocks({ ...real, multiprocessors: 300 })).toBe(256);
+    // 192 rows of gates and as many of ups in tiles of 8 each; 160 rows of qkv in tiles of 16.
+    expect(stepBlocks({ C: 512, F: 192, H: 16, KV: 2, D: 32, multiprocessors: 132 })).toBe(24);
+    expect(stepBlocks({ C: 512, F: 192, H: 4, KV: 1, D: 32, multiprocessors: 132 })).toBe(12);
+  });
+
+  it('has a place for every value that blocks send', () => {
+    const words = stepMailWords({ ...real, columns: 2 });
+    expect(words.sent_qkv).toBe((2 * 36 * 128) / 2);
+    expect(words.sent_parts).toBe((2 * 32 * STEP_SPLITS * 128) / 2);
+    expect(words.sent_activated).toBe(13_696);
+    expect(words.reduced).toBe(2 * 4096);
+    // Each is a parameter of the kernel.
+    for (const name of Object.keys(words)) expect(SOURCE).toMatch(new RegExp(`[*] ?${name}[,)]`));
   });
 });

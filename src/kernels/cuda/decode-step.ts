@@ -50,25 +50,64 @@ export interface DecodeStepOptions extends Pick<
   readonly layers: readonly StepLayer[];
   readonly finalNorm: BufferRef;
   readonly head: WeightMatrix;
-  /** [columns, C] f32: the embedded tokens, and room for as much */
+  /** [columns, C] f32: the embedded tokens */
   readonly hidden: BufferRef;
-  readonly nextHidden: BufferRef;
-  /** [columns, H, D] f16 each */
-  readonly q: BufferRef;
-  readonly attended: BufferRef;
-  /** [columns, C] f32 */
-  readonly projected: BufferRef;
-  /** [columns, F] f16 */
-  readonly activated: BufferRef;
-  /** [columns, H, STEP_SPLITS, D] f16 */
-  readonly partialOutput: BufferRef;
-  /** [columns, H, STEP_SPLITS, 2] f32 */
-  readonly partialStats: BufferRef;
-  /** [columns, KV] and one word, zero before the first step */
-  readonly arrivals: BufferRef;
-  readonly barrier: BufferRef;
+  /** Of steps with as many columns and no others; `stepMailWords`, zero before the first. */
+  readonly mail: Readonly<Record<StepMailPlace, BufferRef>>;
   /** [columns, V] f32 */
   readonly logits: BufferRef;
+}
+
+/** Where the kernel's blocks leave values for each other; its `StepMail` says what. */
+export type StepMailPlace =
+  | 'turns'
+  | 'sent_qkv'
+  | 'sent_parts'
+  | 'sent_stats'
+  | 'sent_attended'
+  | 'sent_activated'
+  | 'projected'
+  | 'middle'
+  | 'reduced'
+  | 'stream';
+
+/** Words of each of these places. */
+export function stepMailWords({
+  columns,
+  C,
+  F,
+  H,
+  KV,
+  D,
+}: Pick<DecodeStepOptions, 'columns' | 'C' | 'F' | 'H' | 'KV' | 'D'>): Record<StepMailPlace, number> {
+  const splits = columns * H * STEP_SPLITS;
+  return {
+    turns: 1,
+    sent_qkv: (columns * (H + 2 * KV) * D) / 2,
+    sent_parts: (splits * D) / 2,
+    sent_stats: splits * 2,
+    sent_attended: (columns * H * D) / 2,
+    sent_activated: (columns * F) / 2,
+    projected: columns * C,
+    middle: columns * C,
+    reduced: columns * C,
+    stream: columns * C,
+  };
+}
+
+/**
+ * Blocks of the kernel: one on each multiprocessor, but each must have a tile (16 rows, or 8 of gate and of up) of every
+ * product, for what it sends says that it is done with what it received.
+ */
+export function stepBlocks({
+  multiprocessors,
+  C,
+  F,
+  H,
+  KV,
+  D,
+}: Pick<DecodeStepOptions, 'multiprocessors' | 'C' | 'F' | 'H' | 'KV' | 'D'>): number {
+  return Math.min(multiprocessors, Math.ceil(C / 16), F / 8, ((H + 2 * KV) * D) / 16);
 }
 
 /** True for shapes that the kernel takes; the head size is checked by whoever asks for tensor cores. */
@@ -89,9 +128,8 @@ export function fitsDecodeStep(
 
 /** A decode step of up to `MOST_STEP_COLUMNS` sequences in one kernel, from the embedded tokens to the logits. */
 export function cudaDecodeStep(options: DecodeStepOptions): KernelCall {
-  const { label, columns, layers, C, F, V, D, epsilon, multiprocessors } = options;
-  const { finalNorm, head, rope, rows, hidden, nextHidden, q, projected, activated, attended } = options;
-  const { partialOutput, partialStats, arrivals, barrier, logits } = options;
+  const { label, columns, layers, C, F, V, D, epsilon } = options;
+  const { finalNorm, head, rope, rows, hidden, mail, logits } = options;
   const { D: _, ...turn } = ropeConstants(options);
   return {
     label,
@@ -115,18 +153,10 @@ export function cudaDecodeStep(options: DecodeStepOptions): KernelCall {
       rope,
       rows,
       hidden,
-      next_hidden: nextHidden,
-      q,
-      projected,
-      activated,
-      attended,
-      partial_output: partialOutput,
-      partial_stats: partialStats,
-      arrivals,
-      barrier,
+      ...mail,
       logits,
     },
-    grid: [multiprocessors, 1, 1],
+    grid: [stepBlocks(options), 1, 1],
   };
 }
 

@@ -1,0 +1,123 @@
+// How the weights of a decode step come into shared memory: a ring of stages, filled far ahead by one thread.
+#pragma once
+#include "step-shape.cuh"
+
+#if __CUDA_ARCH__ >= 900
+
+__device__ __forceinline__ void mbarrier_init(u32 barrier, u32 count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+
+__device__ __forceinline__ void mbarrier_arrive(u32 barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ __forceinline__ void mbarrier_expect(u32 barrier, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+__device__ __forceinline__ void mbarrier_wait(u32 barrier, u32 parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again: mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+// Copies bytes (a multiple of 16) that nobody reads again soon, and reports to the barrier.
+__device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 bytes, u32 barrier, unsigned long long policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+          target),
+      "l"(source), "r"(bytes), "r"(barrier), "l"(policy)
+      : "memory");
+}
+
+// All threads that compute.
+__device__ __forceinline__ void step_sync() { asm volatile("bar.sync 1, %0;" ::"n"(STEP_THREADS) : "memory"); }
+
+// The same, and the warps that add up.
+__device__ __forceinline__ void product_sync() {
+  asm volatile("bar.sync 2, %0;" ::"n"(STEP_THREADS + STEP_ADDERS * 32) : "memory");
+}
+
+// A product of a packed weight: tiles of 16 rows, which are two octets.
+struct StepProduct {
+  const uint4* weight;
+  const __half* scales;
+  u32 K, tiles;
+  // Octets from one tile to the next, and from a tile's first octet to its second.
+  u32 stride, second, last;
+  __device__ __forceinline__ u32 octet(u32 tile, u32 half) const { return min(tile * stride + half * second, last); }
+};
+
+__device__ __forceinline__ StepProduct plain_product(const uint4* weight, const __half* scales, u32 K, u32 N) {
+  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1};
+}
+
+// Rows f of the weight are gates, rows F + f ups: a tile has eight of each.
+__device__ __forceinline__ StepProduct gated_product(const uint4* weight, const __half* scales, u32 K, u32 F) {
+  return {weight, scales, K, F / 8, 1, F / 8, F / 4 - 1};
+}
+
+// Where a block is in the sequence of all tiles of a step: blocks take them in turn, and go on in turn from product to
+// product, so that nobody has more to do for long. The producer and the warps that compute count alike.
+template <u32 STAGES>
+struct Course {
+  u32 first, slot, parity;
+  // The producer's stages so far; of the others, stages from the present tile's first to the warp's next.
+  u32 stages;
+  // Tiles before the present one.
+  u32 turn;
+  __device__ __forceinline__ Course() : first(blockIdx.x), slot(0), parity(0), stages(0), turn(0) {}
+  // At most as many stages as the ring has.
+  __device__ __forceinline__ void pass(u32 count) {
+    stages += count;
+    slot += count;
+    if (slot >= STAGES) slot -= STAGES, parity ^= 1;
+  }
+  __device__ __forceinline__ void end_product(u32 tiles) {
+    first = (first + gridDim.x - tiles % gridDim.x) % gridDim.x;
+  }
+};
+
+template <u32 STAGES>
+struct Ring {
+  u32 base, full, empty;
+  __device__ __forceinline__ u32 stage(u32 slot) const { return base + slot * STAGE_BYTES; }
+  __device__ __forceinline__ u32 full_at(u32 slot) const { return full + slot * 8; }
+  __device__ __forceinline__ u32 empty_at(u32 slot) const { return empty + slot * 8; }
+};
+
+// Streams the block's tiles of a product into the ring, but only so many stages at a time: a multiprocessor's reads are
+// served in order, so that behind a whole ring on its way the activations, which everybody waits for, would come late.
+template <u32 STAGES>
+__device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
+                                        unsigned long long policy) {
+  const u32 pieces = product.K / 32;
+  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x) {
+    const size_t first = (size_t)product.octet(tile, 0) * 8 * pieces, second = (size_t)product.octet(tile, 1) * 8 * pieces;
+    for (u32 piece = 0; piece < pieces; piece += STAGE_UNITS * 8) {
+      const u32 count = min(STAGE_UNITS * 8, pieces - piece) * 8, place = piece * 8;
+      const u32 target = ring.stage(course.slot), full = ring.full_at(course.slot);
+      mbarrier_wait(ring.empty_at(course.slot), course.parity ^ 1);
+      if (course.stages >= IN_FLIGHT) {
+        const bool is_round_before = course.slot < IN_FLIGHT;
+        mbarrier_wait(ring.full_at(course.slot + (is_round_before ? STAGES : 0) - IN_FLIGHT),
+                      is_round_before ? course.parity ^ 1 : course.parity);
+      }
+      mbarrier_expect(full, count * 36);
+      copy_bulk(target, product.weight + first + place, count * 16, full, policy);
+      copy_bulk(target + STAGE_OCTET, product.weight + second + place, count * 16, full, policy);
+      copy_bulk(target + 2 * STAGE_OCTET, product.scales + first + place, count * 2, full, policy);
+      copy_bulk(target + 2 * STAGE_OCTET + STAGE_SCALES, product.scales + second + place, count * 2, full, policy);
+      course.pass(1);
+    }
+  }
+  course.end_product(product.tiles);
+}
+
+#endif
