@@ -96,11 +96,14 @@ export function compileDecode(
 export function compileDecodes(config: ModelConfig, weights: TextWeights, options: CompileOptions): Plan[] {
   const compile = (columns: number, reach?: DecodeReach): Plan =>
     compileDecode(config, weights, options, columns, reach);
+  const most = mostColumns(options);
+  const inOneKernel = options.target === 'cuda' ? Math.min(options.stepKernelColumns, most) : 0;
   return [
-    compile(mostColumns(options)),
-    // Whole layers exchange through buffers of their own.
+    compile(most),
+    // Whole layers exchange through buffers of their own, and so does a step in one kernel of each number of columns.
     ...(options.layerTiling ? [compile(1)] : []),
     ...(reachesFar(options, 1) ? [compile(1, 'far')] : []),
+    ...Array.from({ length: inOneKernel }, (_, index) => compile(index + 1)),
   ];
 }
 

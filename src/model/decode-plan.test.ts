@@ -271,6 +271,19 @@ describe('The decode step of the 9B model', () => {
     expect(planned.has('far-mail.0')).toBe(context > 2048);
   });
 
+  it('has its memory planned for each number of columns that CUDA has in one kernel', () => {
+    const hopper = { ...WITH_F16, cuda: { computeCapability: 9, multiprocessors: 132 } };
+    const { config, layout, options } = prepare(hopper);
+    const planned = planBuffers(config, layout, options);
+    for (const columns of [1, 2, 3, 4]) {
+      const { scratch, calls } = compile(hopper, columns);
+      expect(calls.map(({ label }) => label)).toEqual(['embed', 'step']);
+      expect([...scratch].filter(([name]) => !planned.has(name))).toEqual([]);
+      // 64 splits of 32 heads of 128 values in f16.
+      expect(planned.get(`step-${columns}.sent_parts`)?.byteLength).toBe(columns * 64 * 32 * 128 * 2);
+    }
+  });
+
   it.each([
     ['stock, 1 column', STOCK, 1],
     ['stock, 4 columns', STOCK, 4],
