@@ -106,6 +106,7 @@ __device__ __forceinline__ void norm_many(const StepShape& shape, const float4* 
   };
   // This block is done with the activations before: they make room.
   step_sync();
+  // They were sent half a layer ago; what came before that is copied again.
   do copy_streams();
   while (missing_streams());
   float sums[COLUMNS] = {};
