@@ -27,6 +27,17 @@ __device__ __forceinline__ void put_eight(float out[8], float4 low, float4 high)
   out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
 }
 
+// A thread's share of the sums of squares.
+template <u32 COLUMNS>
+__device__ __forceinline__ void square_columns(float sums[COLUMNS], const float (*values)[8]) {
+#pragma unroll
+  for (u32 column = 0; column < COLUMNS; column++) {
+    sums[column] = 0;
+#pragma unroll
+    for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
+  }
+}
+
 // A norm's weights, where its values come from and where the new residual stream goes, and the stream before it.
 struct StepNorm {
   // Null for the first norm of a step, which has the embedded tokens alone.
@@ -62,7 +73,7 @@ __device__ __forceinline__ void receive_columns(float out[COLUMNS][8], const uin
     put_eight(out[column], opened_numbers(words[column][0]), opened_numbers(words[column][1]));
 }
 
-// What `hidden` holds, without its seals.
+// A stream that came from other blocks still has its seals.
 __device__ __forceinline__ void put_stream(float out[8], float4 low, float4 high, const StepNorm& norm) {
   put_eight(out, low, high);
   if (!norm.before) return;
@@ -116,10 +127,7 @@ __device__ __forceinline__ void norm_many(const StepShape& shape, const float4* 
       put_eight(post_weight, norm.post[i * 2], norm.post[i * 2 + 1]);
       receive_columns<COLUMNS>(values, norm.projected, shape.C, shape.columns, norm.seal);
     }
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++)
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
+    square_columns<COLUMNS>(sums, values);
     sum_columns<COLUMNS>(sums, parts[0]);
     const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
 #pragma unroll
@@ -199,12 +207,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
       put_eight(post_weight, norm.post[i * 2], norm.post[i * 2 + 1]);
       receive_columns<COLUMNS>(values, norm.projected, shape.C, shape.columns, norm.seal);
     }
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      sums[column] = 0;
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
-    }
+    square_columns<COLUMNS>(sums, values);
     sum_columns<COLUMNS>(sums, parts[0]);
     // A thread of its own block sends each eight channels of the new stream.
     const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
@@ -215,18 +218,12 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
       for (u32 j = 0; j < 8; j++) stream[column][j] += values[column][j] * scale * post_weight[j];
       if (!is_writer || column >= shape.columns) continue;
       uint4* const target = norm.stream + column * vectors + i * 2;
-      send_numbers(target, make_float4(stream[column][0], stream[column][1], stream[column][2], stream[column][3]),
-                   norm.seal);
-      send_numbers(target + 1, make_float4(stream[column][4], stream[column][5], stream[column][6], stream[column][7]),
-                   norm.seal);
+      const float* const v = stream[column];
+      send_numbers(target, make_float4(v[0], v[1], v[2], v[3]), norm.seal);
+      send_numbers(target + 1, make_float4(v[4], v[5], v[6], v[7]), norm.seal);
     }
   }
-#pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++) {
-    sums[column] = 0;
-#pragma unroll
-    for (u32 j = 0; j < 8; j++) sums[column] += stream[column][j] * stream[column][j];
-  }
+  square_columns<COLUMNS>(sums, stream);
   sum_columns<COLUMNS>(sums, parts[1]);
   if (is_mine) {
 #pragma unroll
