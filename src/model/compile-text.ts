@@ -94,17 +94,16 @@ export function compileDecode(
 
 /** The decode steps that need the most of each buffer. */
 export function compileDecodes(config: ModelConfig, weights: TextWeights, options: CompileOptions): Plan[] {
-  const compile = (columns: number, reach?: DecodeReach): Plan =>
-    compileDecode(config, weights, options, columns, reach);
   const most = mostColumns(options);
   const inOneKernel = options.target === 'cuda' ? Math.min(options.stepKernelColumns, most) : 0;
-  return [
-    compile(most),
+  const widths = new Set([
+    most,
     // Whole layers exchange through buffers of their own, and so does a step in one kernel of each number of columns.
-    ...(options.layerTiling ? [compile(1)] : []),
-    ...(reachesFar(options, 1) ? [compile(1, 'far')] : []),
-    ...Array.from({ length: inOneKernel }, (_, index) => compile(index + 1)),
-  ];
+    ...(options.layerTiling ? [1] : []),
+    ...Array.from({ length: inOneKernel }, (_, index) => index + 1),
+  ]);
+  const near = [...widths].map((columns) => compileDecode(config, weights, options, columns));
+  return reachesFar(options, 1) ? [...near, compileDecode(config, weights, options, 1, 'far')] : near;
 }
 
 /** Logits of `columns` rows that were copied to the head's input. */
