@@ -121,7 +121,8 @@ template <int D, u32 COLUMNS, u32 STAGES>
 __device__ __forceinline__ void decode_step(const LayerTable& layers, const StepShape& shape, const StepMail& mail,
                                             const float4* hidden, const RopeTarget& rope, const float4* final_norm,
                                             const uint4* head, const __half* head_scale, float* logits) {
-  extern __shared__ uint4 shared_memory[];
+  // The bulk copies and the widest reads take longer where they are not aligned to all banks.
+  extern __shared__ __align__(128) uint4 shared_memory[];
   __shared__ unsigned long long barriers[2][STAGES];
   __shared__ TileSums<COLUMNS> sums;
   __shared__ float parts[2][STEP_WARPS][COLUMNS];
