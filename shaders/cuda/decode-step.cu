@@ -6,7 +6,7 @@
 //
 // For GPUs of compute capability 9 and as much shared memory; the kernels of decode.cu are for all others.
 #include "step-attention.cuh"
-#include "step-norm.cuh"
+#include "step-norm-many.cuh"
 
 #if __CUDA_ARCH__ >= 900
 
@@ -79,16 +79,66 @@ __device__ __forceinline__ StepNorm norm_before(const StepProducts<D>& products,
   return {layers[layer - 1].post_mlp_norm, next, mail.reduced, mail.stream, seal ^ 1, mail.middle, seal ^ 1};
 }
 
+// The same of more than two sequences.
+template <int D>
+__device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& products, const StepMail& mail,
+                                                         const float4* final_norm, u32 index, u32 seal) {
+  const StepLayer* const layers = products.layers.items;
+  const u32 layer = index / 4, count = products.shape.layers;
+  float4* const stream = reinterpret_cast<float4*>(mail.stream);
+  if (index % 4 == GATE_UP)
+    return {layers[layer].post_attention_norm, mail.projected, mail.projected_added, mail.projected_squares, mail.stream_normed,
+            seal, seal, mail.middle_squares, mail.middle_normed,
+            layer + 1 < count ? layers[layer + 1].input_norm : final_norm, seal, stream};
+  return {index > 0 ? layers[layer - 1].post_mlp_norm : nullptr, mail.reduced, mail.reduced_added, mail.reduced_squares,
+          mail.middle_normed, seal ^ 1, seal ^ 1, mail.stream_squares, mail.stream_normed,
+          layer < count ? layers[layer].pre_mlp_norm : nullptr, seal, stream};
+}
+
+// A tile of `o` or `down` of more than two sequences: two rows of a column.
+template <typename Total>
+__device__ __forceinline__ void send_added(const StepShape& shape, const StepMail& mail, bool is_reduced, u32 tile, u32 pair_row,
+                                           u32 column, const float4* post, const float4* pre, Total total, u32 seal) {
+  const u32 n = tile * 16 + pair_row, place = column * shape.C + n;
+  const float2 weight = reinterpret_cast<const float2*>(post)[n / 2], more = reinterpret_cast<const float2*>(pre)[n / 2];
+  const float low = total(pair_row, column), high = total(pair_row + 1, column);
+  const u32 mask = 0xffu << (threadIdx.x & 24);
+  float squares = low * low + high * high;
+#pragma unroll
+  for (u32 offset = 4; offset > 0; offset >>= 1) squares += __shfl_xor_sync(mask, squares, offset);
+  const float scale = tile_scale(squares, 1);
+  send_words((is_reduced ? mail.reduced_added : mail.projected_added) + place / 8,
+             pack_halves(low * weight.x * more.x * scale, high * weight.y * more.y * scale), seal);
+  if (pair_row == 0)
+    send_number(reinterpret_cast<u32*>((is_reduced ? mail.reduced_squares : mail.projected_squares) + tile) + column, squares,
+                seal);
+  send_pair(reinterpret_cast<uint2*>(is_reduced ? mail.reduced : mail.projected) + place / 2, make_float2(low, high), seal);
+}
+
 // What the warps do that add up: they send a tile's totals to whoever needs them.
 template <int D, u32 COLUMNS, u32 STAGES>
 __device__ __forceinline__ void add_products(const StepProducts<D>& products, const StepMail& mail, const RopeTarget& rope,
-                                             Course<STAGES>& course, TileSums<COLUMNS>& sums, float* logits, u32 seal) {
+                                             Course<STAGES>& course, TileSums<COLUMNS>& sums, NormScales<COLUMNS>& scales,
+                                             const float4* hidden, const float4* final_norm, float* logits, u32 seal) {
   const StepShape& shape = products.shape;
+  const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
 #pragma unroll 1
   for (u32 i = 0; i < products.count(); i++) {
     const StepLayer& layer = products.layers.items[min(i / 4, shape.layers - 1)];
     const u32 part = products.part(i);
-    add_tiles<COLUMNS>(course, products.at(i), sums, [&](u32 tile, u32 index, auto total) {
+    const bool is_normed = COLUMNS > 2 && part % 2 == 0;
+    if (is_normed) {
+      if (i == 0)
+        product_sync();
+      else if (adder == 0)
+        norm_own<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal), scales, i / 2);
+      adders_sync();
+    }
+    add_tiles<COLUMNS>(course, products.at(i), sums, [&](u32 tile, u32 index, auto plain_total) {
+      const auto total = [&](u32 row, u32 column) {
+        const float sum = plain_total(row, column);
+        return is_normed ? sum * scales.factor[i / 2 % 2][column] : sum;
+      };
       if (part == QKV) {
         const u32 pair = index % 8, column = index / 8, n = tile * 16 + pair * 2, rows = (shape.H + 2 * shape.KV) * D;
         if (column >= shape.columns || n >= rows) return;
@@ -105,6 +155,14 @@ __device__ __forceinline__ void add_products(const StepProducts<D>& products, co
         const u32 fourth = __shfl_down_sync(mask, word, 6, 8);
         if (row == 0)
           send_octet(mail.activated + column * (shape.F / 8) + tile, make_uint4(word, second, third, fourth), seal);
+      } else if (COLUMNS > 2 && part != HEAD) {
+        const u32 column = index / 8;
+        if (column >= shape.columns) return;
+        const u32 next = i / 4 + 1;
+        const float4* const after_down = next < shape.layers ? products.layers.items[next].input_norm : final_norm;
+        send_added(shape, mail, part == DOWN, tile, index % 8 * 2, column,
+                   part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm,
+                   part == DOWN ? after_down : layer.pre_mlp_norm, total, seal);
       } else {
         const u32 row = index % 16, column = index / 16, n = tile * 16 + row, N = part == HEAD ? shape.V : shape.C;
         if (column >= shape.columns || n >= N) return;
@@ -113,6 +171,11 @@ __device__ __forceinline__ void add_products(const StepProducts<D>& products, co
         else send_number(reinterpret_cast<u32*>(part == O ? mail.projected : mail.reduced) + column * N + n, value, seal);
       }
     });
+    // Not before: the totals are what others wait for.
+    if (is_normed && adder == 0)
+      send_own<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal),
+                        i == 0 ? hidden : reinterpret_cast<const float4*>(mail.stream), scales.present[i / 2 % 2]);
+    __syncwarp();
     if (part == DOWN) seal ^= 1;
   }
 }
@@ -126,6 +189,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   __shared__ unsigned long long barriers[2][STAGES];
   __shared__ TileSums<COLUMNS> sums;
   __shared__ float parts[2][STEP_WARPS][COLUMNS];
+  __shared__ NormScales<COLUMNS> scales;
   __shared__ float4 shared_best[16][STEP_WARPS / 4], shared_total[16][STEP_WARPS / 4];
   __shared__ u32 shared_turns;
   __shared__ StepKeys keys[COLUMNS];
@@ -138,6 +202,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
       mbarrier_init(ring.empty_at(i), STAGE_UNITS);
     }
     sums.initialize();
+    scales.initialize();
     fence_async_proxy();
   }
   __syncthreads();
@@ -145,7 +210,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   if (threadIdx.x >= STEP_THREADS + 32) {
     wait_for_earlier_kernels();
     product_sync();
-    add_products<D, COLUMNS>(products, mail, rope, course, sums, logits, ~shared_turns & 1);
+    add_products<D, COLUMNS>(products, mail, rope, course, sums, scales, hidden, final_norm, logits, ~shared_turns & 1);
     return;
   }
   if (threadIdx.x >= STEP_THREADS) {
@@ -170,7 +235,13 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     const u32 part = products.part(i), seal = (first_seal ^ i / 4) & 1;
     const StepLayer& layer = layers.items[min(i / 4, shape.layers - 1)];
     if (part % 2 == 0) {
-      norm_activations<COLUMNS>(shape, hidden, norm_before<D>(products, mail, final_norm, i, seal), x, parts);
+      if constexpr (COLUMNS <= 2)
+        norm_activations<COLUMNS>(shape, hidden, norm_before<D>(products, mail, final_norm, i, seal), x, parts);
+      else if (i == 0)
+        norm_tokens<COLUMNS>(shape, hidden, layers.items[0].input_norm, x, parts[0], scales);
+      else
+        receive_normed<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal), x, parts[i / 2 % 2], scales,
+                                i / 2);
       if (part == QKV) prefetch_cache<D>(shape, keys, layer, most);
     } else {
       step_sync();
@@ -196,7 +267,9 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
 #define RUN_DECODE_STEP(SIZE, WIDTH)                                                                                   \
   decode_step<SIZE, WIDTH, STEP_STAGES_##WIDTH>(                                                                       \
       layers, {L, COLUMNS, C, F, V, H, KV, CONTEXT, EPSILON},                                                          \
-      {turns, sent_qkv, sent_parts, sent_stats, sent_attended, sent_activated, projected, middle, reduced, stream},    \
+      {turns, sent_qkv, sent_parts, sent_stats, sent_attended, sent_activated, projected, middle, reduced, stream,     \
+       projected_added, projected_squares, middle_normed, middle_squares, reduced_added, reduced_squares,              \
+       stream_normed, stream_squares},                                                                                 \
       hidden, {rope, rows, nullptr, H, KV, SIZE, ROTARY_PAIRS, TIME_PAIRS, ROW_PAIRS, CONTEXT, Q_SCALE}, final_norm,   \
       head, head_scale, logits)
 #else
@@ -209,8 +282,10 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   (const LayerTable layers, const float4* final_norm, const uint4* head, const __half* head_scale,                     \
    const float2* rope, const Row* rows, const float4* hidden, u32* turns, uint4* sent_qkv, uint4* sent_parts,          \
    uint2* sent_stats, uint4* sent_attended, uint4* sent_activated, uint4* projected, uint4* middle, uint4* reduced,    \
-   uint4* stream, float* logits, u32 L, u32 COLUMNS, u32 C, u32 F, u32 V, u32 H, u32 KV, u32 CONTEXT,                  \
-   u32 ROTARY_PAIRS, u32 TIME_PAIRS, u32 ROW_PAIRS, float EPSILON, float Q_SCALE) {                                    \
+   uint4* stream, uint4* projected_added, uint4* projected_squares, uint4* middle_normed, uint4* middle_squares,       \
+   uint4* reduced_added, uint4* reduced_squares, uint4* stream_normed, uint4* stream_squares, float* logits, u32 L,    \
+   u32 COLUMNS, u32 C, u32 F, u32 V, u32 H, u32 KV, u32 CONTEXT, u32 ROTARY_PAIRS, u32 TIME_PAIRS, u32 ROW_PAIRS,      \
+   float EPSILON, float Q_SCALE) {                                                                                     \
     RUN_DECODE_STEP(SIZE, WIDTH);                                                                                      \
   }
 DECODE_STEP(32, 1)

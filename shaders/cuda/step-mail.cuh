@@ -25,6 +25,11 @@ struct StepMail {
   // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them.
   uint4 *projected, *middle;
   uint4 *reduced, *stream;
+  // Of more than two sequences, for both of their norms (step-norm-many.cuh): [columns, C] f16, what is added to the stream
+  // and what of the stream goes to the norm after it; [C / 16, 4] and [columns, C / 8] f32, sums of squares of tiles, and
+  // of blocks' channels.
+  uint4 *projected_added, *projected_squares, *middle_normed, *middle_squares;
+  uint4 *reduced_added, *reduced_squares, *stream_normed, *stream_squares;
 };
 
 #if __CUDA_ARCH__ >= 900

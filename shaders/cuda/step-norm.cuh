@@ -1,4 +1,4 @@
-// The norms between the products of a decode step, and the residual stream.
+// The norms between the products of a decode step of one or two sequences, and the residual stream.
 #pragma once
 #include "step-product.cuh"
 
@@ -73,119 +73,11 @@ __device__ __forceinline__ void receive_columns(float out[COLUMNS][8], const uin
     put_eight(out[column], opened_numbers(words[column][0]), opened_numbers(words[column][1]));
 }
 
-// A stream that came from other blocks still has its seals.
-__device__ __forceinline__ void put_stream(float out[8], float4 low, float4 high, const StepNorm& norm) {
-  put_eight(out, low, high);
-  if (!norm.before) return;
-#pragma unroll
-  for (u32 j = 0; j < 8; j++) out[j] = __uint_as_float(opened(__float_as_uint(out[j])));
-}
-
-// `norm_activations` for more sequences than registers hold. The residual streams come into shared memory, behind what
-// the norm puts there; a thread only reads what it copied itself. The weights come twice.
-template <u32 COLUMNS>
-__device__ __forceinline__ void norm_many(const StepShape& shape, const float4* hidden, const StepNorm& norm,
-                                          const Activations<COLUMNS>& x, float (*parts)[STEP_WARPS][COLUMNS]) {
-  // Two vectors a thread and column, threads side by side.
-  constexpr u32 STREAM = STEP_THREADS * COLUMNS * 16;
-  static_assert(STREAM + STEP_THREADS * COLUMNS * 32 <= MOST_K / 8 * COLUMNS * 16, "activations of C and the streams");
-  const u32 vectors = shape.C / 4, i = threadIdx.x;
-  const bool is_mine = i < shape.C / 8;
-  float4* const streams = reinterpret_cast<float4*>(x.values) + STREAM / 16 + i;
-  const auto copy_streams = [&] {
-    if (is_mine) {
-#pragma unroll
-      for (u32 column = 0; column < COLUMNS; column++) {
-        const float4* const all = norm.before ? reinterpret_cast<const float4*>(norm.before) : hidden;
-        const float4* const source = all + min(column, shape.columns - 1) * vectors + i * 2;
-#pragma unroll
-        for (u32 j = 0; j < 2; j++)
-          copy_async(shared_address(streams + (column * 2 + j) * STEP_THREADS), source + j, true);
-      }
-    }
-    commit_copies();
-    wait_for_copies<0>();
-  };
-  const auto missing_streams = [&] {
-    u32 is_missing = 0;
-    if (is_mine && norm.before) {
-#pragma unroll
-      for (u32 j = 0; j < COLUMNS * 2; j++)
-        is_missing |= numbers_are_missing(reinterpret_cast<const uint4*>(streams)[j * STEP_THREADS], norm.before_seal);
-    }
-    return is_missing;
-  };
-  // This block is done with the activations before: they make room.
-  step_sync();
-  // They were sent half a layer ago; what came before that is copied again.
-  do copy_streams();
-  while (missing_streams());
-  float sums[COLUMNS] = {};
-  if (norm.post) {
-    float values[COLUMNS][8] = {}, post_weight[8] = {};
-    if (is_mine) {
-      put_eight(post_weight, norm.post[i * 2], norm.post[i * 2 + 1]);
-      receive_columns<COLUMNS>(values, norm.projected, shape.C, shape.columns, norm.seal);
-    }
-    square_columns<COLUMNS>(sums, values);
-    sum_columns<COLUMNS>(sums, parts[0]);
-    const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
-      float stream[8] = {};
-      float4* const place_low = streams + column * 2 * STEP_THREADS;
-      if (is_mine) put_stream(stream, place_low[0], place_low[STEP_THREADS], norm);
-      sums[column] = 0;
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) {
-        stream[j] += values[column][j] * scale * post_weight[j];
-        sums[column] += stream[j] * stream[j];
-      }
-      if (!is_mine) continue;
-      const float4 low = make_float4(stream[0], stream[1], stream[2], stream[3]);
-      const float4 high = make_float4(stream[4], stream[5], stream[6], stream[7]);
-      place_low[0] = low;
-      place_low[STEP_THREADS] = high;
-      if (!is_writer || column >= shape.columns) continue;
-      uint4* const target = norm.stream + column * vectors + i * 2;
-      send_numbers(target, low, norm.seal);
-      send_numbers(target + 1, high, norm.seal);
-    }
-  } else if (is_mine) {
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      const float4 low = streams[column * 2 * STEP_THREADS], high = streams[(column * 2 + 1) * STEP_THREADS];
-      sums[column] = dot(low, low) + dot(high, high);
-    }
-  }
-  float pre_weight[8] = {};
-  if (is_mine) put_eight(pre_weight, norm.pre[i * 2], norm.pre[i * 2 + 1]);
-  sum_columns<COLUMNS>(sums, parts[1]);
-  if (is_mine) {
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
-      float stream[8], out[8];
-      put_eight(stream, streams[column * 2 * STEP_THREADS], streams[(column * 2 + 1) * STEP_THREADS]);
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) out[j] = stream[j] * scale * pre_weight[j];
-      x.store(i, column, out);
-    }
-  }
-  x.finish(shape.C);
-  step_sync();
-}
-
 // The sandwich of norms, by every block for itself: x = rms(hidden + rms(projected) * post) * pre. A thread has eight
 // channels. Each block sends its share of the new residual stream. Without `post`, x = rms(hidden) * pre.
 template <u32 COLUMNS>
 __device__ __forceinline__ void norm_activations(const StepShape& shape, const float4* hidden, const StepNorm& norm,
                                                  const Activations<COLUMNS>& x, float (*parts)[STEP_WARPS][COLUMNS]) {
-  if constexpr (COLUMNS > 2) {
-    norm_many<COLUMNS>(shape, hidden, norm, x, parts);
-    return;
-  }
   const u32 vectors = shape.C / 4, i = threadIdx.x;
   const bool is_mine = i < shape.C / 8;
   float stream[COLUMNS][8] = {}, pre_weight[8] = {}, sums[COLUMNS];

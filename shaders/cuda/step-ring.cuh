@@ -44,6 +44,12 @@ __device__ __forceinline__ void product_sync() {
   asm volatile("bar.sync 2, %0;" ::"n"(STEP_THREADS + STEP_ADDERS * 32) : "memory");
 }
 
+// The warps that add up, whose lanes may come one by one.
+__device__ __forceinline__ void adders_sync() {
+  __syncwarp();
+  asm volatile("bar.sync 3, %0;" ::"n"(STEP_ADDERS * 32) : "memory");
+}
+
 // A product of a packed weight: tiles of 16 rows, which are two octets.
 struct StepProduct {
   const uint4* weight;

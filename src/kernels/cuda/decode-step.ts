@@ -69,7 +69,15 @@ export type StepMailPlace =
   | 'projected'
   | 'middle'
   | 'reduced'
-  | 'stream';
+  | 'stream'
+  | 'projected_added'
+  | 'projected_squares'
+  | 'middle_normed'
+  | 'middle_squares'
+  | 'reduced_added'
+  | 'reduced_squares'
+  | 'stream_normed'
+  | 'stream_squares';
 
 /** Words of each of these places. */
 export function stepMailWords({
@@ -81,6 +89,10 @@ export function stepMailWords({
   D,
 }: Pick<DecodeStepOptions, 'columns' | 'C' | 'F' | 'H' | 'KV' | 'D'>): Record<StepMailPlace, number> {
   const splits = columns * H * STEP_SPLITS;
+  const halves = (columns * C) / 2;
+  // Of tiles, with a word for each of as many columns as the kernel takes, and of blocks' octets of channels.
+  const tileSquares = Math.ceil(C / 16) * MOST_STEP_COLUMNS;
+  const ownSquares = (columns * C) / 8;
   return {
     turns: 1,
     sent_qkv: (columns * (H + 2 * KV) * D) / 2,
@@ -92,6 +104,14 @@ export function stepMailWords({
     middle: columns * C,
     reduced: columns * C,
     stream: columns * C,
+    projected_added: halves,
+    projected_squares: tileSquares,
+    middle_normed: halves,
+    middle_squares: ownSquares,
+    reduced_added: halves,
+    reduced_squares: tileSquares,
+    stream_normed: halves,
+    stream_squares: ownSquares,
   };
 }
 
