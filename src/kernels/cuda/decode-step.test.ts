@@ -63,6 +63,8 @@ describe('the decode step in one kernel', () => {
     expect(words.sent_parts).toBe((2 * 32 * STEP_SPLITS * 128) / 2);
     expect(words.sent_activated).toBe(13_696);
     expect(words.reduced).toBe(2 * 4096);
+    // Of each of 256 tiles, with a word for each of as many sequences as the kernel takes.
+    expect(words.projected_squares).toBe(256 * 4);
     // Each is a parameter of the kernel.
     for (const name of Object.keys(words)) expect(SOURCE).toMatch(new RegExp(`[*] ?${name}[,)]`));
   });
