@@ -175,6 +175,7 @@ __device__ __forceinline__ void add_products(const StepProducts<D>& products, co
     if (is_normed && adder == 0)
       send_own<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal),
                         i == 0 ? hidden : reinterpret_cast<const float4*>(mail.stream), scales.present[i / 2 % 2]);
+    // Lanes may have had different numbers of octets.
     __syncwarp();
     if (part == DOWN) seal ^= 1;
   }

@@ -4,13 +4,14 @@
 // the sums of squares of p and of the new stream. Whoever has a tile of p sends post p pre, in f16 and by a power of two that
 // follows from the tile's own sum of squares; whoever owns channels of the stream has sent h pre times the s' before, half a
 // layer ago. So all that a product waits for is one more value, and s. The new s' comes later: the sums of the product are
-// multiplied by what it is over the one before.
+// multiplied by what it is over the one before. What lies in f16 is therefore as many times larger than a norm's output as the
+// stream's root of squares has grown since, and post pre below 512: more would be clamped.
 #pragma once
 #include "step-norm.cuh"
 
 #if __CUDA_ARCH__ >= 900
 
-// A pair of norms of more sequences. All but the stream are places of `StepMail`.
+// A pair of norms of more sequences. All but the weights and the stream are sealed.
 struct SharedNorm {
   // Null for the first norm of a step, which has the embedded tokens alone.
   const float4* post;
@@ -18,8 +19,8 @@ struct SharedNorm {
   // What the stream's owners sent of it before.
   const uint4* normed;
   u32 seal, normed_seal;
-  // The sums of squares of the new stream, and what its owners send of it for the next norm, behind which there is none for
-  // the head's.
+  // The sums of squares of the new stream, and what its owners send of it for the next norm; before the head there is no next,
+  // and its weights are null.
   uint4 *squares, *next_normed;
   const float4* next_pre;
   u32 next_seal;
@@ -40,7 +41,7 @@ struct NormScales {
   __device__ __forceinline__ void initialize() {
     for (u32 i = 0; i < 2; i++) mbarrier_init(shared_address(there + i), 1);
   }
-  // `turn`: norms of the step before.
+  // `turn`: the norm's index in the step.
   __device__ __forceinline__ void put(u32 turn, u32 column, float scale) {
     present[turn % 2][column] = scale;
     factor[turn % 2][column] = turn > 0 ? scale / present[turn % 2 ^ 1][column] : 1;
@@ -56,7 +57,7 @@ struct NormScales {
   }
 };
 
-// The power of two by which a tile with such a sum of squares is multiplied: its values are at most 64 then.
+// The power of two by which a tile with such a sum of squares is multiplied: its values are below 128 then.
 __device__ __forceinline__ float tile_scale(float squares, int sign) {
   const int half = ((int)(__float_as_uint(squares) >> 23) - 127) >> 1;
   return __uint_as_float((u32)(127 + sign * (6 - half)) << 23);
@@ -153,7 +154,7 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
 }
 
 // The activations of a product behind a pair of norms, by the warps that multiply: eight channels of each column a thread.
-// `turn`: norms of the step so far.
+// `turn`: the norm's index in the step.
 template <u32 COLUMNS>
 __device__ __forceinline__ void receive_normed(const StepShape& shape, const SharedNorm& norm, const Activations<COLUMNS>& x,
                                                float (*parts)[COLUMNS], const NormScales<COLUMNS>& scales, u32 turn) {
