@@ -88,10 +88,10 @@ __device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& 
   float4* const stream = reinterpret_cast<float4*>(mail.stream);
   if (index % 4 == GATE_UP)
     return {layers[layer].post_attention_norm, mail.projected, mail.projected_added, mail.projected_squares, mail.stream_normed,
-            seal, seal, mail.middle_squares, mail.middle_normed,
-            layer + 1 < count ? layers[layer + 1].input_norm : final_norm, seal, stream};
+            seal, mail.middle_squares, mail.middle_normed, layer + 1 < count ? layers[layer + 1].input_norm : final_norm, seal,
+            stream};
   return {index > 0 ? layers[layer - 1].post_mlp_norm : nullptr, mail.reduced, mail.reduced_added, mail.reduced_squares,
-          mail.middle_normed, seal ^ 1, seal ^ 1, mail.stream_squares, mail.stream_normed,
+          mail.middle_normed, seal ^ 1, mail.stream_squares, mail.stream_normed,
           layer < count ? layers[layer].pre_mlp_norm : nullptr, seal, stream};
 }
 
@@ -102,10 +102,7 @@ __device__ __forceinline__ void send_added(const StepShape& shape, const StepMai
   const u32 n = tile * 16 + pair_row, place = column * shape.C + n;
   const float2 weight = reinterpret_cast<const float2*>(post)[n / 2], more = reinterpret_cast<const float2*>(pre)[n / 2];
   const float low = total(pair_row, column), high = total(pair_row + 1, column);
-  const u32 mask = 0xffu << (threadIdx.x & 24);
-  float squares = low * low + high * high;
-#pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) squares += __shfl_xor_sync(mask, squares, offset);
+  const float squares = column_sum(low * low + high * high, 0xffu << (threadIdx.x & 24));
   const float scale = tile_scale(squares, 1);
   send_words((is_reduced ? mail.reduced_added : mail.projected_added) + place / 8,
              pack_halves(low * weight.x * more.x * scale, high * weight.y * more.y * scale), seal);

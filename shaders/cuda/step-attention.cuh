@@ -55,9 +55,7 @@ __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKe
 #pragma unroll
     for (u32 j = 0; j < 8; j++) out[j] = warp_sum(out[j] * decay) * inverse;
     if (lane != 0) continue;
-    const uint4 octet = make_uint4(pack_halves(out[0], out[1]), pack_halves(out[2], out[3]), pack_halves(out[4], out[5]),
-                                   pack_halves(out[6], out[7]));
-    send_octet(mail.attended + item, octet, seal);
+    send_octet(mail.attended + item, octet_of(out), seal);
   }
 }
 

@@ -18,7 +18,7 @@ struct SharedNorm {
   const uint4 *projected, *added, *projected_squares;
   // What the stream's owners sent of it before.
   const uint4* normed;
-  u32 seal, normed_seal;
+  u32 seal;
   // The sums of squares of the new stream, and what its owners send of it for the next norm; before the head there is no next,
   // and its weights are null.
   uint4 *squares, *next_normed;
@@ -63,10 +63,10 @@ __device__ __forceinline__ float tile_scale(float squares, int sign) {
   return __uint_as_float((u32)(127 + sign * (6 - half)) << 23);
 }
 
-// Sums over the eight lanes that have a column.
-__device__ __forceinline__ float column_sum(float value) {
+// Sums over the eight lanes that have a column; `mask`: who comes here.
+__device__ __forceinline__ float column_sum(float value, u32 mask = 0xffffffffu) {
 #pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  for (u32 offset = 4; offset > 0; offset >>= 1) value += __shfl_xor_sync(mask, value, offset);
   return value;
 }
 
@@ -143,7 +143,7 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
     sum = 0;
 #pragma unroll
     for (u32 warp = 0; warp < STEP_WARPS; warp++) sum += parts[warp][column];
-    const float scale = rsqrtf(sum / (float)shape.C + shape.epsilon);
+    const float scale = norm_scale(shape, sum);
     if (i == 0) scales.put(0, column, scale);
 #pragma unroll
     for (u32 j = 0; j < 8; j++) values[j] *= scale * weight[j];
@@ -181,7 +181,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
       look(added, norm.added);
       squares = look_at_numbers(norm.projected_squares + i / 2);
     } while (is_missing(added, norm.seal) | squares_are_missing(squares, shape.columns, norm.seal));
-    while (is_missing(before, norm.normed_seal)) look(before, norm.normed);
+    while (is_missing(before, norm.seal)) look(before, norm.normed);
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++)
       if (i % 2 == 0) sums[column] = __uint_as_float(opened(word_of(squares, column)));
@@ -191,7 +191,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
   if (is_mine)
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon) * scales.present[turn % 2 ^ 1][column];
+      const float scale = norm_scale(shape, sums[column]) * scales.present[turn % 2 ^ 1][column];
       const float factor = scale * tile_scale(__uint_as_float(word_of(squares, column)), -1);
       float out[8], more[8];
       floats_of_halves(out, opened_octet(before[column]));
@@ -248,7 +248,7 @@ __device__ __forceinline__ void norm_own(const StepShape& shape, const SharedNor
   };
   if (has_column && first < octets) load(first);
   const float projected = receive_tile_squares<COLUMNS>(shape, norm, column);
-  const float scale = rsqrtf(projected / (float)shape.C + shape.epsilon);
+  const float scale = norm_scale(shape, projected);
   float sum = 0;
 #pragma unroll 1
   for (u32 octet = first; has_column && octet < octets; octet += 8 * gridDim.x) {
@@ -273,7 +273,7 @@ __device__ __forceinline__ void norm_own(const StepShape& shape, const SharedNor
   u32* const squares = reinterpret_cast<u32*>(norm.squares) + column * octets;
   if (has_column && lane == 0 && blockIdx.x < blocks) send_number(squares + blockIdx.x, sum, norm.seal);
   const float whole = receive_sum(squares, has_column ? blocks : 0, lane, norm.seal);
-  if (lane == 0) scales.put(turn, column, rsqrtf(whole / (float)shape.C + shape.epsilon));
+  if (lane == 0) scales.put(turn, column, norm_scale(shape, whole));
   scales.announce(turn);
 }
 
@@ -293,10 +293,7 @@ __device__ __forceinline__ void send_own(const StepShape& shape, const SharedNor
     if (!norm.post) norm.stream[place] = low, norm.stream[place + 1] = high;
 #pragma unroll
     for (u32 j = 0; j < 8; j++) values[j] *= present[column] * weight[j];
-    send_octet(norm.next_normed + column * octets + octet,
-               make_uint4(pack_halves(values[0], values[1]), pack_halves(values[2], values[3]),
-                          pack_halves(values[4], values[5]), pack_halves(values[6], values[7])),
-               norm.next_seal);
+    send_octet(norm.next_normed + column * octets + octet, octet_of(values), norm.next_seal);
   }
 }
 

@@ -27,6 +27,11 @@ __device__ __forceinline__ void put_eight(float out[8], float4 low, float4 high)
   out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
 }
 
+// 1 over a row's root of squares, of which this is the sum.
+__device__ __forceinline__ float norm_scale(const StepShape& shape, float sum) {
+  return rsqrtf(sum / (float)shape.C + shape.epsilon);
+}
+
 // A thread's share of the sums of squares.
 template <u32 COLUMNS>
 __device__ __forceinline__ void square_columns(float sums[COLUMNS], const float (*values)[8]) {
@@ -105,7 +110,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
     const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
+      const float scale = norm_scale(shape, sums[column]);
 #pragma unroll
       for (u32 j = 0; j < 8; j++) stream[column][j] += values[column][j] * scale * post_weight[j];
       if (!is_writer || column >= shape.columns) continue;
@@ -120,7 +125,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   if (is_mine) {
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = rsqrtf(sums[column] / (float)shape.C + shape.epsilon);
+      const float scale = norm_scale(shape, sums[column]);
       float out[8];
 #pragma unroll
       for (u32 j = 0; j < 8; j++) out[j] = stream[column][j] * scale * pre_weight[j];

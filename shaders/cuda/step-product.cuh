@@ -62,6 +62,10 @@ __device__ __forceinline__ void floats_of_halves(float out[8], uint4 v) {
   }
 }
 
+__device__ __forceinline__ uint4 octet_of(const float v[8]) {
+  return make_uint4(pack_halves(v[0], v[1]), pack_halves(v[2], v[3]), pack_halves(v[4], v[5]), pack_halves(v[6], v[7]));
+}
+
 // Rows [columns, K] that are f16 already, as other blocks send them.
 template <u32 COLUMNS>
 __device__ __forceinline__ void receive_activations(const Activations<COLUMNS>& x, const uint4* source, u32 K, u32 columns,
