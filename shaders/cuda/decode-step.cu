@@ -115,7 +115,7 @@ __device__ __forceinline__ void send_added(const StepShape& shape, const StepMai
 // What the warps do that add up: they send a tile's totals to whoever needs them.
 template <int D, u32 COLUMNS, u32 STAGES>
 __device__ __forceinline__ void add_products(const StepProducts<D>& products, const StepMail& mail, const RopeTarget& rope,
-                                             Course<STAGES>& course, TileSums<COLUMNS>& sums, NormScales<COLUMNS>& scales,
+                                             Course<STAGES>& course, const TileSums<COLUMNS>& sums, NormScales<COLUMNS>& scales,
                                              const float4* hidden, const float4* final_norm, float* logits, u32 seal) {
   const StepShape& shape = products.shape;
   const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
@@ -185,14 +185,17 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   // The bulk copies and the widest reads take longer where they are not aligned to all banks.
   extern __shared__ __align__(128) uint4 shared_memory[];
   __shared__ unsigned long long barriers[2][STAGES];
-  __shared__ TileSums<COLUMNS> sums;
+  __shared__ unsigned long long tile_sums[TileSums<COLUMNS>::BYTES / 8];
   __shared__ float parts[2][STEP_WARPS][COLUMNS];
   __shared__ NormScales<COLUMNS> scales;
-  __shared__ float4 shared_best[16][STEP_WARPS / 4], shared_total[16][STEP_WARPS / 4];
   __shared__ u32 shared_turns;
   __shared__ StepKeys keys[COLUMNS];
   const Ring<STAGES> ring = {shared_address(shared_memory), shared_address(barriers[0]), shared_address(barriers[1])};
   const Activations<COLUMNS> x = {shared_memory + STAGES * STAGE_BYTES / 16};
+  const TileSums<COLUMNS> sums = {shared_address(tile_sums)};
+  const StepPlaces<COLUMNS, STAGES> places = {ring, shared_address(x.values), shared_address(x.scales()), sums};
+  float4(*const attention_sums)[16][STEP_WARPS / 4] =
+      reinterpret_cast<float4(*)[16][STEP_WARPS / 4]>(x.values + ATTENTION_SUMS / 16);
   const StepProducts<D> products = {layers, shape, head, head_scale};
   if (threadIdx.x == 0) {
     for (u32 i = 0; i < STAGES; i++) {
@@ -247,7 +250,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
 #pragma unroll 1
         for (u32 item = blockIdx.x; item < shape.columns * shape.KV * most; item += gridDim.x) {
           attend_part<D>(shape, keys, mail, layer, item / most / shape.KV, item / most % shape.KV, item % most,
-                         shared_address(x.values), shared_best, shared_total, seal);
+                         shared_address(x.values), attention_sums[0], attention_sums[1], seal);
           step_sync();
         }
         join_splits<D>(shape, keys, mail, seal);
@@ -256,7 +259,8 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
                                    shape.columns, seal);
       step_sync();
     }
-    multiply_tiles<COLUMNS>(ring, course, products.at(i), x, sums);
+    const StepProduct product = products.at(i);
+    course = multiply_tiles<D != 128>(places, course, product.K, product.tiles, shape.columns / 256);
   }
   // All blocks have looked by now: this one received from each of them.
   if (blockIdx.x == 0 && threadIdx.x == 0) *mail.turns = shared_turns + shape.layers;

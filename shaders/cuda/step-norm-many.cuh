@@ -147,9 +147,8 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
     if (i == 0) scales.put(0, column, scale);
 #pragma unroll
     for (u32 j = 0; j < 8; j++) values[j] *= scale * weight[j];
-    if (is_mine) x.store(i, column, values);
+    if (has_unit(i, shape.C)) x.store(i, column, values);
   }
-  x.finish(shape.C);
   product_sync();
 }
 
@@ -160,7 +159,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
                                                float (*parts)[COLUMNS], const NormScales<COLUMNS>& scales, u32 turn) {
   const u32 octets = shape.C / 8, i = threadIdx.x;
   const bool is_mine = i < octets;
-  uint4 before[COLUMNS], added[COLUMNS], squares;
+  uint4 before[COLUMNS] = {}, added[COLUMNS] = {}, squares = {};
   const auto look = [&](uint4 (&octet)[COLUMNS], const uint4* source) {
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++)
@@ -188,7 +187,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
   }
   sum_columns<COLUMNS>(sums, parts);
   scales.wait(turn - 1);
-  if (is_mine)
+  if (has_unit(i, shape.C))
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
       const float scale = norm_scale(shape, sums[column]) * scales.present[turn % 2 ^ 1][column];
@@ -200,7 +199,6 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
       for (u32 j = 0; j < 8; j++) out[j] += more[j] * factor;
       x.store(i, column, out);
     }
-  x.finish(shape.C);
   step_sync();
 }
 

@@ -122,7 +122,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   }
   square_columns<COLUMNS>(sums, stream);
   sum_columns<COLUMNS>(sums, parts[1]);
-  if (is_mine) {
+  if (has_unit(i, shape.C)) {
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
       const float scale = norm_scale(shape, sums[column]);
@@ -132,7 +132,6 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
       x.store(i, column, out);
     }
   }
-  x.finish(shape.C);
   step_sync();
 }
 

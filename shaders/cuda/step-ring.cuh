@@ -92,6 +92,12 @@ struct Course {
 
 template <u32 STAGES>
 struct Ring {
+  // Stages that are on their way at a time: with more, what other blocks send comes late, and with fewer the weights do,
+  // where the ring is short.
+  static constexpr u32 IN_FLIGHT = STAGES < 8 ? 3 : 2;
+  // A barrier tells its present round from the one before alone. Who has a stage and goes on to the second behind it may
+  // look there before the round before has arrived, unless that was one of those which arrive before a stage is asked for.
+  static_assert(STAGES >= IN_FLIGHT + 2, "a half's next stage has the ring's previous round behind it");
   u32 base, full, empty;
   __device__ __forceinline__ u32 stage(u32 slot) const { return base + slot * STAGE_BYTES; }
   __device__ __forceinline__ u32 full_at(u32 slot) const { return full + slot * 8; }
@@ -103,6 +109,7 @@ struct Ring {
 template <u32 STAGES>
 __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
                                         unsigned long long policy) {
+  constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
   const u32 pieces = product.K / 32;
   for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x) {
     const size_t first = (size_t)product.octet(tile, 0) * 8 * pieces, second = (size_t)product.octet(tile, 1) * 8 * pieces;

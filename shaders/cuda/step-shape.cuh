@@ -5,11 +5,9 @@
 // Warps that multiply, and compute all that is no product; one more is the producer.
 constexpr u32 STEP_WARPS = 16;
 constexpr u32 STEP_THREADS = STEP_WARPS * 32;
-// Warps that only add up what the others have multiplied, so that those need not meet at a tile's end: a block of 17 warps is
-// given registers for 20. They take tiles in turn, and with one less than there are buffers for sums each has added up a
-// later tile than that which its buffer had before: it cannot take that one for its own.
-constexpr u32 STEP_ADDERS = 3;
-constexpr u32 SUM_BUFFERS = STEP_ADDERS + 1;
+// Warps that only add up what the others have multiplied, so that those need not meet at a tile's end. They take tiles in
+// turn, each with a buffer of its own for the sums.
+constexpr u32 STEP_ADDERS = 2;
 constexpr u32 STEP_BLOCK = (STEP_WARPS + 1 + STEP_ADDERS) * 32;
 // A stage of the ring: so many units (decode.cu) of two octets of rows, one unit for each warp of half a block; the
 // halves take stages in turn.
@@ -17,18 +15,17 @@ constexpr u32 STAGE_UNITS = 8;
 constexpr u32 STAGE_OCTET = 8192;
 constexpr u32 STAGE_SCALES = 1024;
 constexpr u32 STAGE_BYTES = 18432;
-// Stages that are on their way at a time.
-constexpr u32 IN_FLIGHT = 2;
-// The widest row of a product, and a row of it in shared memory: f16 values, then what `Activations` says.
+// The widest row of a product, and a row of it in shared memory: two digits a value, and a unit's scale (`Activations`).
 constexpr u32 MOST_K = 13824;
-constexpr u32 ACTIVATION_BYTES = MOST_K * 2;
-constexpr u32 OFFSET_BYTES = MOST_K / 256 * 32;
+constexpr u32 ACTIVATION_BYTES = MOST_K * 2 + MOST_K / 256 * 4;
 // Keys that attention looks at in a round, eight for each warp.
 constexpr u32 ROUND_KEYS = STEP_WARPS * 8;
 // Bytes from one head's shares of a round's keys to the next: padded, so that heads lie in different banks.
 constexpr u32 SHARE_PITCH = ROUND_KEYS * 2 + 16;
-// What attention has in shared memory: a round's values and shares, the queries of up to 16 heads, the new key.
-constexpr u32 ATTENTION_BYTES = ROUND_KEYS * 128 * 2 + 16 * SHARE_PITCH + 16 * 128 * 2 + 128 * 2;
+// What attention has in shared memory: a round's values and shares, the queries of up to 16 heads, the new key; then each
+// warp's largest score and sum for each head.
+constexpr u32 ATTENTION_SUMS = ROUND_KEYS * 128 * 2 + 16 * SHARE_PITCH + 16 * 128 * 2 + 128 * 2;
+constexpr u32 ATTENTION_BYTES = ATTENTION_SUMS + 2 * 16 * STEP_WARPS * 4;
 constexpr u32 STEP_SPLITS = 64;
 // Most channels: a thread of a norm has eight.
 constexpr u32 MOST_C = STEP_THREADS * 8;
@@ -36,20 +33,17 @@ constexpr u32 MOST_LAYERS = 64;
 
 // Shared memory by sequences: the ring's stages and the activations, in whose place attention has its values.
 constexpr u32 STEP_STAGES_1 = 10;
-constexpr u32 STEP_STAGES_2 = 8;
-constexpr u32 STEP_STAGES_4 = 5;
-// A barrier tells its present round from the one before alone. Who has a stage and goes on to the second behind it may look
-// there before the round before has arrived, unless that was one of those which arrive before a stage is asked for.
-static_assert(STEP_STAGES_4 >= IN_FLIGHT + 2, "a half's next stage has the ring's previous round behind it");
-constexpr u32 STEP_ACTIVATIONS_1 = 41472;
-constexpr u32 STEP_ACTIVATIONS_2 = 58752;
-constexpr u32 STEP_ACTIVATIONS_4 = 117504;
+constexpr u32 STEP_STAGES_2 = 9;
+constexpr u32 STEP_STAGES_4 = 6;
+constexpr u32 STEP_ACTIVATIONS_1 = 43520;
+constexpr u32 STEP_ACTIVATIONS_2 = 55808;
+constexpr u32 STEP_ACTIVATIONS_4 = 111488;
 constexpr u32 STEP_SHARED_1 = STEP_STAGES_1 * STAGE_BYTES + STEP_ACTIVATIONS_1;
 constexpr u32 STEP_SHARED_2 = STEP_STAGES_2 * STAGE_BYTES + STEP_ACTIVATIONS_2;
 constexpr u32 STEP_SHARED_4 = STEP_STAGES_4 * STAGE_BYTES + STEP_ACTIVATIONS_4;
-static_assert(STEP_ACTIVATIONS_1 >= ATTENTION_BYTES && STEP_ACTIVATIONS_1 >= ACTIVATION_BYTES + OFFSET_BYTES, "one sequence");
-static_assert(STEP_ACTIVATIONS_2 >= 2 * (ACTIVATION_BYTES + OFFSET_BYTES), "activations of two sequences");
-static_assert(STEP_ACTIVATIONS_4 >= 4 * (ACTIVATION_BYTES + OFFSET_BYTES), "activations of four sequences");
+static_assert(STEP_ACTIVATIONS_1 >= ATTENTION_BYTES && STEP_ACTIVATIONS_1 >= ACTIVATION_BYTES, "one sequence");
+static_assert(STEP_ACTIVATIONS_2 >= 2 * ACTIVATION_BYTES, "activations of two sequences");
+static_assert(STEP_ACTIVATIONS_4 >= 4 * ACTIVATION_BYTES, "activations of four sequences");
 
 // What a layer is made of, in the order of the call's table.
 struct StepLayer {

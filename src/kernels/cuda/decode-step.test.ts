@@ -40,10 +40,19 @@ describe('the decode step in one kernel', () => {
     // A thread of the norm has eight channels.
     const channels = warps * 32 * 8;
     expect(fits()).toBe(true);
-    expect([fits({ F: widest }), fits({ F: widest + 32 })]).toEqual([true, false]);
-    expect([fits({ C: channels }), fits({ C: channels + 32 })]).toEqual([true, false]);
+    expect([fits({ F: widest }), fits({ F: widest + 128 })]).toEqual([true, false]);
+    expect([fits({ C: channels }), fits({ C: channels + 128 })]).toEqual([true, false]);
     expect([fits({ H: widest / 128 }), fits({ H: widest / 128 + 1 })]).toEqual([true, false]);
     expect([fits({ layers }), fits({ layers: layers + 1 })]).toEqual([true, false]);
+  });
+
+  it('takes rows that end at half a unit with wide heads, and at any piece with others', () => {
+    expect([fits({ F: 13_696 - 128 }), fits({ F: 13_696 - 32 }), fits({ C: 4096 - 64 })]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(fits({ C: 64, F: 352, H: 4, D: 32 })).toBe(true);
   });
 
   const real = { C: 4096, F: 13_696, H: 32, KV: 2, D: 128 };

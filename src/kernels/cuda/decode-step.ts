@@ -130,18 +130,26 @@ export function stepBlocks({
   return Math.min(multiprocessors, Math.ceil(C / 16), F / 8, ((H + 2 * KV) * D) / 16);
 }
 
-/** True for shapes that the kernel takes; the head size is checked by whoever asks for tensor cores. */
+/** Where heads have 128 dimensions, a product's row may end half a unit of 256 values behind whole ones. */
+const WIDE_HEAD_ROW_STEP = 128;
+
+/**
+ * True for shapes that the kernel takes; the head size is checked by whoever asks for tensor cores. Its form for heads
+ * of 128 dimensions has no code for rows that end elsewhere than at half a unit.
+ */
 export function fitsDecodeStep(
   { C, F, H, D }: Pick<DecodeStepOptions, 'C' | 'F' | 'H' | 'D'>,
   layers: readonly Pick<StepLayer, 'qkv' | 'o' | 'gateUp' | 'down'>[],
   head: WeightMatrix,
 ): boolean {
   const products = [...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down]), head];
+  const rowStep = D === 128 ? WIDE_HEAD_ROW_STEP : 1;
   return (
     C <= MOST_C &&
     F <= MOST_K &&
     H * D <= MOST_K &&
     layers.length <= MOST_LAYERS &&
+    [C, F, H * D].every((K) => K % rowStep === 0) &&
     products.every((weight) => weight.parts.length === 1 && fitsMatvec(weight))
   );
 }
