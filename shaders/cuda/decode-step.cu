@@ -79,7 +79,7 @@ __device__ __forceinline__ StepNorm norm_before(const StepProducts<D>& products,
   return {layers[layer - 1].post_mlp_norm, next, mail.reduced, mail.stream, seal ^ 1, mail.middle, seal ^ 1};
 }
 
-// The same of more than two sequences.
+// The same of more than one sequence.
 template <int D>
 __device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& products, const StepMail& mail,
                                                          const float4* final_norm, u32 index, u32 seal) {
@@ -95,7 +95,7 @@ __device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& 
           layer < count ? layers[layer].pre_mlp_norm : nullptr, seal, stream};
 }
 
-// A tile of `o` or `down` of more than two sequences: two rows of a column.
+// A tile of `o` or `down` of more than one sequence: two rows of a column.
 template <typename Total>
 __device__ __forceinline__ void send_added(const StepShape& shape, const StepMail& mail, bool is_reduced, u32 tile, u32 pair_row,
                                            u32 column, const float4* post, const float4* pre, Total total, u32 seal) {
@@ -123,7 +123,7 @@ __device__ __forceinline__ void add_products(const StepProducts<D>& products, co
   for (u32 i = 0; i < products.count(); i++) {
     const StepLayer& layer = products.layers.items[min(i / 4, shape.layers - 1)];
     const u32 part = products.part(i);
-    const bool is_normed = COLUMNS > 2 && part % 2 == 0;
+    const bool is_normed = COLUMNS > 1 && part % 2 == 0;
     if (is_normed) {
       if (i == 0)
         product_sync();
@@ -152,7 +152,7 @@ __device__ __forceinline__ void add_products(const StepProducts<D>& products, co
         const u32 fourth = __shfl_down_sync(mask, word, 6, 8);
         if (row == 0)
           send_octet(mail.activated + column * (shape.F / 8) + tile, make_uint4(word, second, third, fourth), seal);
-      } else if (COLUMNS > 2 && part != HEAD) {
+      } else if (COLUMNS > 1 && part != HEAD) {
         const u32 column = index / 8;
         if (column >= shape.columns) return;
         const u32 next = i / 4 + 1;
@@ -236,7 +236,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     const u32 part = products.part(i), seal = (first_seal ^ i / 4) & 1;
     const StepLayer& layer = layers.items[min(i / 4, shape.layers - 1)];
     if (part % 2 == 0) {
-      if constexpr (COLUMNS <= 2)
+      if constexpr (COLUMNS == 1)
         norm_activations<COLUMNS>(shape, hidden, norm_before<D>(products, mail, final_norm, i, seal), x, parts);
       else if (i == 0)
         norm_tokens<COLUMNS>(shape, hidden, layers.items[0].input_norm, x, parts[0], scales);

@@ -22,11 +22,11 @@ struct StepMail {
   uint4* attended;
   // [columns, F] f16
   uint4* activated;
-  // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them. Of more than two
-  // sequences, `stream` is no mail: each block keeps its own channels there, without seals; and `middle` is not used.
+  // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them. Of more than one
+  // sequence, `stream` is no mail: each block keeps its own channels there, without seals; and `middle` is not used.
   uint4 *projected, *middle;
   uint4 *reduced, *stream;
-  // Of more than two sequences, for both of their norms (step-norm-many.cuh): [columns, C] f16, what is added to the stream
+  // Of more than one sequence, for both of their norms (step-norm-many.cuh): [columns, C] f16, what is added to the stream
   // and what of the stream goes to the norm after it; [C / 16, 4] and [columns, C / 8] f32, sums of squares of tiles, and
   // of blocks' channels.
   uint4 *projected_added, *projected_squares, *middle_normed, *middle_squares;

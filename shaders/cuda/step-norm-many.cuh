@@ -1,4 +1,4 @@
-// The norms of more sequences than two, which the blocks share: a block that computed all of them for itself would read 128 KB.
+// The norms of more sequences than one, which the blocks share: a block that computed all of four for itself would read 128 KB.
 //
 // Behind each norm pair, a product's input is x = (h + s post p) pre s', where p is what `o` or `down` gives, s and s' come from
 // the sums of squares of p and of the new stream. Whoever has a tile of p sends post p pre, in f16 and by a power of two that
@@ -271,7 +271,7 @@ __device__ __forceinline__ void norm_own(const StepShape& shape, const SharedNor
   u32* const squares = reinterpret_cast<u32*>(norm.squares) + column * octets;
   if (has_column && lane == 0 && blockIdx.x < blocks) send_number(squares + blockIdx.x, sum, norm.seal);
   const float whole = receive_sum(squares, has_column ? blocks : 0, lane, norm.seal);
-  if (lane == 0) scales.put(turn, column, norm_scale(shape, whole));
+  if (lane == 0 && column < COLUMNS) scales.put(turn, column, norm_scale(shape, whole));
   scales.announce(turn);
 }
 

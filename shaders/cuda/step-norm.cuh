@@ -1,4 +1,4 @@
-// The norms between the products of a decode step of one or two sequences, and the residual stream.
+// The norms between the products of a decode step of one sequence, and the residual stream.
 #pragma once
 #include "step-product.cuh"
 
