@@ -5,6 +5,7 @@ import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
 import {
   chooseCompileOptions,
   reachesFar,
+  withRoom,
   type CompileOptions,
   type CompileRequest,
 } from './compile-options.ts';
@@ -115,6 +116,15 @@ describe('chooseCompileOptions', () => {
 
   it('gives a software adapter shorter chunks, so that an abort is seen in time', () => {
     expect(choose(SOFTWARE).prefillChunk).toBeLessThan(choose().prefillChunk);
+  });
+
+  it('takes no chunk longer than the context, in whole tiles, with room for speed or without', () => {
+    for (const context of [100, 512, 1024, 4096, 8192]) {
+      const plain = choose({}, { context }).prefillChunk;
+      const roomy = choose({}, withRoom({ context }, GPU)).prefillChunk;
+      const longest = Math.ceil(context / 128) * 128;
+      expect([plain, roomy]).toEqual([Math.min(1024, longest), Math.min(4096, longest)]);
+    }
   });
 
   it('multiplies without workgroup memory in software', () => {

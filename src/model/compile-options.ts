@@ -128,7 +128,8 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     // CUDA has no kernels for a cache in 8 bits.
     cacheFormat: isCuda && request.cacheFormat === 'q8' ? 'f16' : (request.cacheFormat ?? 'f16'),
     prefillChunk:
-      request.prefillChunk ?? (isCuda ? cudaChunk(capabilities, request) : isSoftware ? 64 : GPU_CHUNK),
+      request.prefillChunk ??
+      (isCuda ? cudaChunk(capabilities, request) : isSoftware ? 64 : gpuChunk(request, GPU_CHUNK)),
     reduction,
     leastSubgroup: subgroupSizes.min,
     manyRows: request.manyRows ?? chooseManyRows(capabilities),
@@ -262,6 +263,12 @@ function fitsLargeTiles({ isSoftware, limits }: Capabilities): boolean {
 
 /** Fills a large GPU's tiles; a small one takes a second for it, after which a stop is noticed. */
 const GPU_CHUNK = 1024;
+const ROOMY_CHUNK = 4096;
+
+/** No longer than the context, in whole tiles: no prompt is longer. */
+function gpuChunk({ context }: CompileRequest, most: number): number {
+  return Math.min(most, roundUp(context, 128));
+}
 
 /** Buffers for longer chunks and larger pieces, which cost 1.3 GB more and fill a large GPU better. */
 export function withRoom<Request extends CompileRequest>(
@@ -270,7 +277,7 @@ export function withRoom<Request extends CompileRequest>(
 ): Request {
   if (isSoftware || cuda) return request;
   return {
-    prefillChunk: Math.min(4096, roundUp(request.context, 128)),
+    prefillChunk: gpuChunk(request, ROOMY_CHUNK),
     imagePieceWords: 2 ** 27,
     ...request,
   };
