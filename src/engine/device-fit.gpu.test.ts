@@ -1,9 +1,11 @@
 /** Models that have to be made to fit: the planner, the proof by allocation, and what the engine then runs with. */
 import { describe, expect, it } from 'vitest';
+import type { Capabilities } from '../gpu/capabilities.ts';
 import type { Device } from '../gpu/device.ts';
 import { createTightDevice, type TightDevice } from '../gpu/tight-device.test-support.ts';
 import { openNodeDevice } from '../gpu/webgpu-node.ts';
 import { useDevice } from '../kernels/parity.test-support.ts';
+import { ASSUMED_GPU } from '../model/assumed-gpu.ts';
 import { openModel } from '../storage/model-loader.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { refusedBytes, type AllocationMemory, type AllocationRecord } from './allocation-memory.ts';
@@ -16,6 +18,10 @@ import { readModelTexts } from './model-texts.ts';
 import { openNodeEngine } from './open-node-engine.ts';
 
 const CONTEXT: FitOptions = { contextWindow: 2048, smallestContextWindow: 512 };
+/** Everything that can be given up is. */
+const LEAST: FitOptions = { contextWindow: 512, visionFormat: 'q4', cacheFormat: 'q8' };
+/** More than any plan takes; with a budget, no plan has room for speed. */
+const AMPLE_BYTES = 1e12;
 
 /** A memory that lives as long as a test. */
 class TestMemory implements AllocationMemory {
@@ -45,11 +51,20 @@ async function planEmbedded(
   });
 }
 
-describe('fitOnDevice', () => {
+/** What a form takes without the room for speed that a GPU which refuses nothing gets besides. */
+async function plainBytes(target: Device, options: FitOptions = {}): Promise<number> {
+  const { report } = await planEmbedded(target, { ...options, memoryBudget: AMPLE_BYTES });
+  return report.memory.totalBytes;
+}
+
+describe.each([
+  ['the adapter', {}],
+  ['a GPU', ASSUMED_GPU],
+] satisfies [string, Partial<Capabilities>][])('fitOnDevice, planning for %s', (_, claims) => {
   const device = useDevice();
 
   function tighten(roomBytes: number): TightDevice {
-    return createTightDevice(device(), device().allocatedBytes + roomBytes);
+    return createTightDevice(device(), device().allocatedBytes + roomBytes, claims);
   }
 
   it('proves what it plans by allocating it, once', async () => {
@@ -67,15 +82,15 @@ describe('fitOnDevice', () => {
   });
 
   it('gives up more and more until there is room', async () => {
-    const { totalBytes } = (await planEmbedded(device())).report.memory;
-    const least = await planEmbedded(device(), { contextWindow: 512, visionFormat: 'q4', cacheFormat: 'q8' });
-    const leastBytes = least.report.memory.totalBytes;
+    const totalBytes = await plainBytes(tighten(Infinity));
+    const leastBytes = await plainBytes(tighten(Infinity), LEAST);
     const before = device().allocatedBytes;
     let lastBytes = totalBytes;
     const seen = new Set<string>();
     for (let share = 0; share <= 1; share += 0.25) {
       const room = Math.ceil(totalBytes + (leastBytes - totalBytes) * share);
       const { report } = await planEmbedded(tighten(room));
+      if (share === 0) expect(report.steps).toEqual([]);
       expect(report.memory.totalBytes).toBeLessThanOrEqual(room);
       expect(report.memory.totalBytes).toBeLessThanOrEqual(lastBytes);
       lastBytes = report.memory.totalBytes;
@@ -100,8 +115,9 @@ describe('fitOnDevice', () => {
   });
 
   it('keeps to a budget without trying more', async () => {
-    const { totalBytes } = (await planEmbedded(device())).report.memory;
     const target = tighten(Infinity);
+    const totalBytes = await plainBytes(target);
+    target.created.length = 0;
     const { report } = await planEmbedded(target, { memoryBudget: totalBytes - 1 });
     expect(report.steps).not.toEqual([]);
     expect(new Set(target.created).size).toBe(target.created.length);
@@ -138,8 +154,7 @@ describe('a load that runs out of memory', () => {
 
   it('although it once had room is planned again, and answers with what is left', async () => {
     const device = await openDevice();
-    const least = { contextWindow: 512, visionFormat: 'q4', cacheFormat: 'q8', slots: 4 } as const;
-    device.budgetBytes = (await planEmbedded(device, least)).report.memory.totalBytes + 50_000;
+    device.budgetBytes = (await plainBytes(device, { ...LEAST, slots: 4 })) + 50_000;
     const allocations = new TestMemory({ provedBytes: 1e12 });
     let engine: LocalEngine | undefined;
     try {

@@ -1,4 +1,5 @@
 import { AutoglmError } from '../base/errors.ts';
+import type { Capabilities } from './capabilities.ts';
 import type { BufferDescriptor, Device, DeviceBuffer } from './device.ts';
 
 /** A device that has no room for more than so many bytes at a time; what it was asked for is noted. */
@@ -8,12 +9,20 @@ export interface TightDevice extends Device {
   readonly created: string[];
 }
 
-/** Refuses buffers as a full GPU does: with the error of the out-of-memory scope. */
-export function createTightDevice(device: Device, budgetBytes: number): TightDevice {
+/**
+ * Refuses buffers as a full GPU does: with the error of the out-of-memory scope. It may say of itself what another
+ * device would: plans are made by that.
+ */
+export function createTightDevice(
+  device: Device,
+  budgetBytes: number,
+  claims: Partial<Capabilities> = {},
+): TightDevice {
   const created: string[] = [];
   const own = {
     budgetBytes,
     created,
+    capabilities: { ...device.capabilities, ...claims },
     async createBuffer(descriptor: BufferDescriptor): Promise<DeviceBuffer> {
       if (device.allocatedBytes + descriptor.byteLength > own.budgetBytes) {
         throw new AutoglmError('out-of-memory', `The GPU has no room for buffer "${descriptor.label}".`, {
