@@ -12,6 +12,7 @@ import { refusedBytes, type AllocationMemory, type AllocationRecord } from './al
 import { fitOnDevice, type DeviceFit } from './device-fit.ts';
 import { EMBEDDED_MODEL, readSample } from './embedded-model.test-support.ts';
 import type { LoadProgress } from './engine.ts';
+import type { FitReport } from './fit-report.ts';
 import { toFitRequest, type FitOptions } from './load-model.ts';
 import type { LocalEngine } from './local-engine.ts';
 import { readModelTexts } from './model-texts.ts';
@@ -124,25 +125,53 @@ describe.each([
   });
 });
 
-describe('a load that runs out of memory', () => {
-  function open(device: TightDevice, options: { allocations?: AllocationMemory; onPlan?: () => void } = {}) {
+describe('a load', () => {
+  interface OpenOptions {
+    readonly allocations?: AllocationMemory;
+    readonly signal?: AbortSignal;
+    readonly onPlan?: (plan: FitReport) => void;
+    readonly onUpload?: () => void;
+  }
+  function open(device: TightDevice, { allocations, signal, onPlan, onUpload }: OpenOptions = {}) {
     return openNodeEngine({
       model: EMBEDDED_MODEL,
       ...CONTEXT,
       slots: 4,
       openDevice: async () => device,
-      allocations: options.allocations,
+      allocations,
+      signal,
       onProgress: ({ plan, phase }: LoadProgress) => {
         phases.push(phase);
-        if (plan) options.onPlan?.();
+        if (plan) onPlan?.(plan);
+        if (phase === 'uploading') onUpload?.();
       },
     });
   }
   const phases: string[] = [];
-  const openDevice = async (): Promise<TightDevice> =>
-    createTightDevice(await openNodeDevice({ toggles: ['disable_workgroup_init'] }), Infinity);
+  const openDevice = async (claims?: Partial<Capabilities>): Promise<TightDevice> =>
+    createTightDevice(await openNodeDevice({ toggles: ['disable_workgroup_init'] }), Infinity, claims);
 
-  it('behind its proof ends with one error, before any weight is read, and nothing allocated', async () => {
+  it('allocates what was planned for a GPU, to the byte, with the room for speed', async () => {
+    const device = await openDevice(ASSUMED_GPU);
+    const controller = new AbortController();
+    const plans: FitReport[] = [];
+    const allocated: number[] = [];
+    const loading = open(device, {
+      signal: controller.signal,
+      onPlan: (plan) => plans.push(plan),
+      onUpload: () => {
+        allocated.push(device.allocatedBytes);
+        // Compiling a GPU's kernels takes a software adapter too long.
+        controller.abort();
+      },
+    });
+    await expect(loading).rejects.toMatchObject({ name: 'AbortError' });
+    const { totalBytes, visionBytes } = plans[0].memory;
+    expect(allocated[0]).toBe(totalBytes - visionBytes);
+    expect(device.allocatedBytes).toBe(0);
+  });
+
+  it('that runs out of memory behind its proof ends with one error, before any weight is read, and nothing allocated', async () => {
     const device = await openDevice();
     phases.length = 0;
     // Another program takes the memory meanwhile.
@@ -152,7 +181,7 @@ describe('a load that runs out of memory', () => {
     expect(new Set(phases)).toEqual(new Set(['checking']));
   });
 
-  it('although it once had room is planned again, and answers with what is left', async () => {
+  it('that runs out of memory although it once had room is planned again, and answers with what is left', async () => {
     const device = await openDevice();
     device.budgetBytes = (await plainBytes(device, { ...LEAST, slots: 4 })) + 50_000;
     const allocations = new TestMemory({ provedBytes: 1e12 });

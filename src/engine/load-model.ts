@@ -92,7 +92,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   }
 }
 
-/** The plan's own choices come after the request's, which they replace. */
+/** The plan's own choices come after the request's, which they replace: it may have room for longer chunks. */
 function loadPlanned(
   { device, signal, onProgress }: LoadOptions,
   parts: {
@@ -104,7 +104,8 @@ function loadPlanned(
   },
 ): Promise<LanguageModel> {
   const { files, texts, request, onCompile } = parts;
-  const { context, cacheFormat, vision } = parts.planned.fit;
+  const { context, cacheFormat, vision, options } = parts.planned.fit;
+  const { prefillChunk, imagePieceWords } = options;
   const streamTensors: StreamTensors = (write) =>
     files.streamTensors({
       onProgress,
@@ -117,6 +118,8 @@ function loadPlanned(
     tensors: vision.tensors,
     context,
     cacheFormat,
+    prefillChunk,
+    imagePieceWords,
     streamTensors: narrowStream(streamTensors, vision),
     onCompile,
     signal,
