@@ -1,6 +1,6 @@
 /** The engine on the embedded model: the OpenAI surface, one answer at a time, stopping, and reuse of the KV cache. */
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
 import type { AnswerSummary, AnswerToken } from './answer.ts';
 import { EMBEDDED_MODEL, toDataUrl } from './embedded-model.test-support.ts';
@@ -17,6 +17,8 @@ import { openNodeEngine } from './open-node-engine.ts';
 
 /** Small, so that filling it takes a moment. */
 const CONTEXT = 256;
+/** Tokens of a chunk that every adapter has buffers for. */
+const SHORT_CHUNK = 64;
 /** Enough to tell answers apart. */
 const FEW_TOKENS = 6;
 const SYSTEM: ChatMessage = {
@@ -288,6 +290,8 @@ describe('answer, constrained', () => {
 });
 
 describe('stopping', () => {
+  afterEach(() => vi.restoreAllMocks());
+
   let whole: string;
   beforeAll(async () => {
     whole = (await complete(HELLO)).choices[0].message.content;
@@ -310,29 +314,40 @@ describe('stopping', () => {
     await expectRight();
   });
 
-  it('throws the abort in prefill, and keeps nothing wrong', async () => {
-    const controller = new AbortController();
-    const long = Array.from({ length: 30 }, (_, index) => `Step ${index}.`).join(' ');
-    const messages: ChatMessage[] = [SYSTEM, { role: 'user', content: long }];
-    const expected = await answer(await fresh(), messages);
-    const prompt = await engine.prompts.fromMessages(messages);
-    expect(prompt.tokenIds.length).toBeGreaterThan(128);
-    // With the first chunk, not by a clock: a fast GPU would be done before it rings.
-    const { device } = engine.model;
-    const createRecorder = device.createRecorder.bind(device);
-    const spy = vi.spyOn(device, 'createRecorder').mockImplementation((label) => {
-      if (label.startsWith('prefill')) controller.abort();
-      return createRecorder(label);
-    });
-    const running = drain(engine.answer(prompt, { temperature: 0 }, { signal: controller.signal }));
-    await expect(running).rejects.toSatisfy(isAbortError);
-    spy.mockRestore();
-    expect(controller.signal.aborted).toBe(true);
-    // The chunks that were computed are kept, and are right.
-    const again = await answer(engine, messages);
-    expect(again.ids).toEqual(expected.ids);
-    await expectRight();
-  });
+  it.each(['first', 'last'])(
+    'throws the abort in prefill, in the %s chunk, and keeps nothing wrong',
+    async (which) => {
+      const controller = new AbortController();
+      const long = Array.from({ length: 30 }, (_, index) => `Step ${index}.`).join(' ');
+      const messages: ChatMessage[] = [SYSTEM, { role: 'user', content: long }];
+      const expected = await answer(await fresh(), messages);
+      const prompt = await engine.prompts.fromMessages(messages);
+      const total = prompt.tokenIds.length;
+      expect(total).toBeGreaterThan(2 * SHORT_CHUNK);
+      const { device, text } = engine.model;
+      // Several chunks also on a GPU, which else takes the prompt at once.
+      vi.spyOn(text.pace, 'most').mockReturnValue(SHORT_CHUNK);
+      // With the chunk, not by a clock: a fast GPU would be done before it rings.
+      const createRecorder = device.createRecorder.bind(device);
+      const ends: number[] = [];
+      vi.spyOn(device, 'createRecorder').mockImplementation((label) => {
+        const end = Number(/^prefill .*\.\.(\d+)$/.exec(label)?.[1]);
+        if (end) ends.push(end);
+        if (end && (which === 'first' || end === total)) controller.abort();
+        return createRecorder(label);
+      });
+      const running = drain(engine.answer(prompt, { temperature: 0 }, { signal: controller.signal }));
+      await expect(running).rejects.toSatisfy(isAbortError);
+      vi.restoreAllMocks();
+      if (which === 'first') expect(ends).toHaveLength(1);
+      else expect(ends.length).toBeGreaterThan(1);
+      // The chunks that were computed are kept, and are right.
+      const again = await answer(engine, messages);
+      expect(again.ids).toEqual(expected.ids);
+      expect(again.summary.cachedTokens).toBe(Math.min(ends.at(-1)!, total - 1));
+      await expectRight();
+    },
+  );
 
   it('throws the abort in decode', async () => {
     const controller = new AbortController();

@@ -537,7 +537,8 @@ export class Scheduler {
     const rankedCount = this.#plans.recordFirstRanking(recorder, topCount);
     this.#columns.recordFirst(recorder, slot);
     recorder.submit();
-    sequence.state = 'running';
+    // Whatever was called while the chunk was recorded may have ended it.
+    if (!sequence.isEnded) sequence.state = 'running';
     sequence.issued = 1;
     if (this.#canGuess(sequence)) sequence.lookup = new PromptLookup(Array.from(tokenIds));
     const top = topCount > 0 ? ranker.readStep(slot, 0, rankedCount) : undefined;
