@@ -118,7 +118,7 @@ describe('loading', () => {
   it('tells what it runs on', () => {
     expect(engine.info).toMatchObject({
       model: 'autoglm-tiny-q4f16_1',
-      backend: 'webgpu',
+      backend: process.env['AUTOGLM_TESTS_ON'] === 'cuda' ? 'cuda' : 'webgpu',
       contextWindow: CONTEXT,
       quantization: 'q4f16_1',
     });
