@@ -478,16 +478,30 @@ describe('rankPrompt', () => {
 });
 
 describe('unload', () => {
+  afterEach(() => vi.restoreAllMocks());
+
   it('ends what runs and what waits, frees the GPU, and refuses later calls', async () => {
     const doomed = await fresh();
     const { device } = doomed.model;
+    // What comes from the device is held back until the end: a fast GPU would have answered both before.
+    let letGo!: () => void;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const read = device.read.bind(device);
+    const reads = vi.spyOn(device, 'read').mockImplementation(async (...range) => {
+      const bytes = await read(...range);
+      await held;
+      return bytes;
+    });
     const request = { messages: HELLO, temperature: 0, ignore_eos: true } as const;
     const running = doomed.chat.completions.create(request);
     const waiting = doomed.chat.completions.create(request);
     const outcomes = Promise.allSettled([running, waiting]);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await vi.waitFor(() => expect(reads).toHaveBeenCalled(), { timeout: 60_000 });
+    expect(doomed.load).toEqual({ waiting: 1, active: 1 });
     expect(device.allocatedBytes).toBeGreaterThan(0);
-    await doomed.unload();
+    const unloading = doomed.unload();
+    letGo();
+    await unloading;
     const unloaded = { code: 'engine-unloaded', cure: 'Create a new one.' };
     for (const outcome of await outcomes) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: unloaded });
