@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAbortError } from '../base/errors.ts';
+import { compileSteps } from '../model/scheduler.test-support.ts';
 import type { AnswerMetrics } from './answer.ts';
 import { EMBEDDED_MODEL, toDataUrl } from './embedded-model.test-support.ts';
 import type { LocalEngine } from './local-engine.ts';
@@ -109,6 +110,7 @@ describe('any request', () => {
   });
 
   it('tells in its usage and to listeners where its time went', async () => {
+    await compileSteps(engine.model, 3);
     const seen: AnswerMetrics[] = [];
     const forget = engine.onMetrics((metrics) => seen.push(metrics));
     const [{ messages }] = requests as [(typeof requests)[0]];

@@ -8,7 +8,13 @@ import type { Arithmetic, DecodeReach } from './compile-options.ts';
 import { loadGoldenModel } from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
 import { Scheduler } from './scheduler.ts';
-import { collectTokens, generateIds, randomIds, textRequest } from './scheduler.test-support.ts';
+import {
+  collectTokens,
+  compileSteps,
+  generateIds,
+  randomIds,
+  textRequest,
+} from './scheduler.test-support.ts';
 
 const SLOTS = 4;
 const CHUNK = 16;
@@ -149,6 +155,7 @@ describe('Scheduler, many sequences', () => {
   }
 
   it('shares the steps of sequences that run together', async () => {
+    await compileSteps(model, SLOTS);
     const scheduler = await create();
     const summaries: SequenceSummary[] = [];
     const onEnd = (summary: SequenceSummary): void => void summaries.push(summary);

@@ -2,6 +2,7 @@ import { encodeSettings } from '../sampling/encode-settings.ts';
 import { PLAIN_DEFAULTS } from '../sampling/generation-config.ts';
 import { parseSampling, type SamplingRequest } from '../sampling/settings.ts';
 import type { SequenceRequest } from './active-sequence.ts';
+import type { LanguageModel } from './language-model.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { SampledToken } from './token-sampler.ts';
 
@@ -32,6 +33,16 @@ export function textRequest(
 /** Ids spread over the vocabulary; other seeds share no beginning. */
 export function randomIds(count: number, seed: number, V = SMALL_V): number[] {
   return Array.from({ length: count }, (_, index) => ((index + 1) * 7919 + seed * 104729) % (V - 20));
+}
+
+/**
+ * Compiles the steps of up to so many sequences. Schedulers compile them in the background and share narrower ones
+ * meanwhile, in which a fast GPU is done with a test's few tokens before they are there.
+ */
+export async function compileSteps({ text, sampler }: LanguageModel, most: number): Promise<void> {
+  for (let columns = 2; columns <= most; columns++) {
+    await Promise.all([text.prepareDecode(columns), sampler.prepareSample(columns)]);
+  }
 }
 
 export async function collectTokens(tokens: AsyncGenerator<SampledToken, unknown>): Promise<SampledToken[]> {
