@@ -42,7 +42,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 
 /**
  * What a model would take on this machine's GPU: exact bytes of weights, KV cache, work space and a screenshot, and
- * what would have to be given up. Reads the model's json files and no weights, and allocates nothing.
+ * what would have to be given up. Where nothing would, a load takes more, as room for longer prefill chunks and larger
+ * image pieces. Reads the model's json files and no weights, and allocates nothing.
  *
  * @throws AutoglmError `webgpu-unavailable`, `model-too-large`, or what reading the model folder throws
  */
