@@ -68,7 +68,7 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
       const u32 slot = base + next_stage * UNIT_BYTES;
 #pragma unroll
       for (u32 half = 0; half < 2; half++) {
-        const size_t first = octet_of(next_tile, half) * octet_pieces + next_unit * 64;
+        const size_t octet = octet_of(next_tile, half) * octet_pieces, first = octet + next_unit * 64;
         if (next_unit < rows.full) {
           copy_async(slot + half * 1024 + lane * 16, weight + first + lane, true);
           copy_async(slot + half * 1024 + 512 + lane * 16, weight + first + 32 + lane, true);
@@ -84,7 +84,8 @@ __device__ __forceinline__ void multiply_packed(const uint4* weight, const __hal
             for (u32 i = 0; i < 4; i++) {
               const u32 inside = b * 4 + i, target = slot + half * 1024 + b * 512 + lane * 16 + i * 4;
               if (inside < rows.rest)
-                copy_word_async(target, reinterpret_cast<const u32*>(weight + row + inside) + quarter);
+                copy_word_async(target, reinterpret_cast<const u32*>(weight + octet) +
+                                            rows.word_place(group, next_unit * 8 + inside, quarter));
               else
                 store_shared_word(target, 0);
             }

@@ -4,14 +4,15 @@
 
 // 4-bit weights as the products read them. Eight rows, an octet, keep their place in memory; inside it, a unit of 8
 // pieces of 32 values along K lies together, by word of 8 values: [piece / 4][row][word][piece % 4] for the nibbles,
-// [row][piece % 4][piece / 4] for the scales. What is left of K after whole units follows as [row][piece].
+// [row][piece % 4][piece / 4] for the scales. What is left of K after whole units follows as [row][piece], but for the nibbles
+// of four pieces, which are the first half of a unit.
 struct PackedRows {
   u32 pieces, full, rest, units;
   __device__ __forceinline__ PackedRows(u32 K)
       : pieces(K / 32), full(K / 32 / 8), rest(K / 32 % 8), units((K / 32 + 7) / 8) {}
   __device__ __forceinline__ u32 word_place(u32 row, u32 piece, u32 word) const {
     const u32 unit = piece / 8, inside = piece % 8;
-    if (unit >= full) return (full * 64 + row * rest + inside) * 4 + word;
+    if (unit >= full && rest != 4) return (full * 64 + row * rest + inside) * 4 + word;
     return (unit * 64 + inside / 4 * 32 + row * 4 + word) * 4 + inside % 4;
   }
   __device__ __forceinline__ u32 scale_place(u32 row, u32 piece) const {

@@ -6,8 +6,8 @@
 #if __CUDA_ARCH__ >= 900
 
 // Activations in shared memory, as integers: the values of a unit (256 along K) in 16 bits by its largest magnitude, of which the
-// high and the low eight are two columns of an mma of bytes. A piece's sums are exact before its scale and the unit's are
-// applied; what rounding takes is at most 2^-16 of the unit's largest value.
+// high and the low eight are two columns of an mma of bytes. A piece's sums are exact until they become f32; what rounding
+// takes of a value is about 2^-16 of the unit's largest at most.
 //
 // values: [two pieces along K][quarter][column, digit]: eight bytes of a lane of the one piece, eight of the other, each
 // its even values and then its odd ones, as nibbles lie in a word.
@@ -94,11 +94,8 @@ __device__ __forceinline__ void receive_activations(const Activations<COLUMNS>& 
   }
 }
 
-// A unit of two octets of a warp: half of its nibbles; each row's scales of pieces 0, 4, 1, 5, ...
-struct UnitNibbles {
-  uint4 of[2];
-};
-struct UnitScales {
+// Of a unit of two octets of a warp, a lane's vector of each: half of its nibbles, or a row's scales of pieces 0, 4, 1, 5, ...
+struct UnitVectors {
   uint4 of[2];
 };
 
@@ -112,7 +109,7 @@ __device__ __forceinline__ u32 signed_bytes(u32 word) {
 
 // A half of a unit: adds to the sums of a lane's two rows in its column. All products come before the first that is used.
 template <u32 COLUMNS>
-__device__ __forceinline__ void multiply_half(float sum[2], const UnitNibbles& nibbles, const UnitScales& scales, u32 half,
+__device__ __forceinline__ void multiply_half(float sum[2], const UnitVectors& nibbles, const UnitVectors& scales, u32 half,
                                               u32 values) {
   int products[4][4];
 #pragma unroll
@@ -187,14 +184,14 @@ struct TileSums {
   }
 };
 
-// What a warp takes of a stage. The unit at a row's end has fewer pieces, which lie row by row; without ANY_REST these are
-// four, whose nibbles lie as the first half of a whole unit's.
+// What a warp takes of a stage. The unit at a row's end has fewer pieces, without ANY_REST four. What is read of the other half
+// then is any bytes, which have no scales.
 template <bool ANY_REST>
-__device__ __forceinline__ UnitNibbles load_nibbles(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane,
+__device__ __forceinline__ UnitVectors load_nibbles(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane,
                                                     u32 half) {
   const u32 weight = slot + inside * 1024;
-  UnitNibbles nibbles;
-  if (!ANY_REST || index < rows.full) {
+  UnitVectors nibbles;
+  if (!ANY_REST || index < rows.full || rows.rest == 4) {
 #pragma unroll
     for (u32 octet = 0; octet < 2; octet++)
       nibbles.of[octet] = load_shared_vector(weight + octet * STAGE_OCTET + half * 512 + lane * 16);
@@ -214,10 +211,21 @@ __device__ __forceinline__ UnitNibbles load_nibbles(u32 slot, u32 inside, u32 in
   return nibbles;
 }
 
+// Bits that are there when all that was read of nibbles is.
 template <bool ANY_REST>
-__device__ __forceinline__ UnitScales load_scales(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane) {
+__device__ __forceinline__ u32 any_of(const UnitVectors& nibbles) {
+  u32 words = nibbles.of[0].w | nibbles.of[1].w;
+  // Each word was read by itself, those of the second half last.
+  if (ANY_REST)
+#pragma unroll
+    for (u32 i = 0; i < 3; i++) words |= word_of(nibbles.of[0], i) | word_of(nibbles.of[1], i);
+  return words;
+}
+
+template <bool ANY_REST>
+__device__ __forceinline__ UnitVectors load_scales(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane) {
   const u32 group = lane / 4, scales = slot + 2 * STAGE_OCTET + inside * 128;
-  UnitScales unit;
+  UnitVectors unit;
   if (index < rows.full) {
 #pragma unroll
     for (u32 octet = 0; octet < 2; octet++)
@@ -265,14 +273,14 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
       const u32 unit = index < rows.units ? index : 0;
       const u32 values = places.values + ((unit * 16 + lane % 4) * 2 * COLUMNS + digit) * 16;
       mbarrier_wait(places.ring.full_at(course.slot), course.parity);
-      const UnitScales scales = load_scales<ANY_REST>(slot, inside, index, rows, lane);
-      const UnitNibbles first = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 0);
-      const UnitNibbles second = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 1);
+      const UnitVectors scales = load_scales<ANY_REST>(slot, inside, index, rows, lane);
+      const UnitVectors first = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 0);
+      const UnitVectors second = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 1);
       float part[2] = {};
       multiply_half<COLUMNS>(part, first, scales, 0, values);
       // The producer may fill the stage again once its values are in registers. Reads of shared memory need not be over when
       // a barrier behind them is told: some rows had weights of the next round. So what is told depends on what was read.
-      const u32 read = first.of[0].w | first.of[1].w | second.of[0].w | second.of[1].w | scales.of[0].w | scales.of[1].w;
+      const u32 read = any_of<ANY_REST>(first) | any_of<ANY_REST>(second) | scales.of[0].w | scales.of[1].w;
       __syncwarp();
       if (lane == 0) mbarrier_arrive(places.ring.empty_at(course.slot) + (read & zero));
       multiply_half<COLUMNS>(part, second, scales, 1, values);
