@@ -1,0 +1,238 @@
+// A tile of a decode step's product on the CPU: 512 threads are the lanes of a block's 16 warps and run
+// shaders/cuda/step-product.cuh as it stands, but for what is a single instruction of the GPU, which step-product.test.ts
+// replaces by the functions here. The weights are packed and staged as pack_q4 and the step's producer do it; memory that
+// nobody should use is full of NaNs.
+//
+// Prints, for each case, its error over the largest that rounding can make.
+#include <cuda_fp16.h>
+#include <vector_functions.h>
+#include <vector_types.h>
+
+#include <algorithm>
+#include <barrier>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+using std::max;
+using std::min;
+typedef unsigned int u32;
+constexpr u32 THREADS = 512, WARP = 32;
+
+struct Index {
+  u32 x, y, z;
+};
+static thread_local Index threadIdx;
+static const Index blockIdx = {0, 0, 0}, gridDim = {1, 1, 1};
+
+// The block's shared memory, whose addresses are places in it.
+static std::vector<unsigned char> shared_bytes;
+
+// What the lanes of a warp give each other.
+static struct {
+  std::barrier<> meeting{WARP};
+  struct {
+    u32 a[4], b[2], word;
+  } lane[WARP];
+} warps[THREADS / WARP];
+
+static auto& my_warp() { return warps[threadIdx.x / WARP]; }
+static void __syncwarp() { my_warp().meeting.arrive_and_wait(); }
+
+static int signed_byte(u32 word, int index) { return (signed char)(word >> (8 * index)); }
+
+// mma.m16n8k32 of signed bytes, by the places of its operands that PTX's manual gives.
+static void host_multiply_bytes(int d[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  auto& warp = my_warp();
+  const u32 lane = threadIdx.x % WARP, group = lane / 4, quarter = lane % 4;
+  warp.lane[lane] = {{a0, a1, a2, a3}, {b0, b1}, 0};
+  __syncwarp();
+  for (u32 row = 0; row < 2; row++) {
+    for (u32 i = 0; i < 2; i++) {
+      const u32 column = quarter * 2 + i;
+      int sum = 0;
+      for (u32 k = 0; k < 32; k++) {
+        const u32 half = k / 16, holder = k % 16 / 4;
+        sum += signed_byte(warp.lane[group * 4 + holder].a[half * 2 + row], k % 4) *
+               signed_byte(warp.lane[column * 4 + holder].b[half], k % 4);
+      }
+      d[row * 2 + i] = sum;
+    }
+  }
+  __syncwarp();
+}
+
+static u32 __reduce_max_sync(u32, u32 value) {
+  auto& warp = my_warp();
+  warp.lane[threadIdx.x % WARP].word = value;
+  __syncwarp();
+  u32 most = 0;
+  for (const auto& lane : warp.lane) most = max(most, lane.word);
+  __syncwarp();
+  return most;
+}
+
+static u32 __byte_perm(u32 low, u32 high, u32 selector) {
+  const unsigned long long both = (unsigned long long)high << 32 | low;
+  u32 result = 0;
+  for (u32 i = 0; i < 4; i++) result |= (u32)(both >> (8 * (selector >> (4 * i) & 7)) & 255) << (8 * i);
+  return result;
+}
+
+static float __uint_as_float(u32 bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+static u32 __float_as_uint(float value) {
+  u32 bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+static float __fdividef(float a, float b) { return a / b; }
+
+// Named in the headers, and not reached from a product.
+static void __syncthreads() { abort(); }
+static float rsqrtf(float) { abort(); }
+static __half2 __hfma2(__half2, __half2, __half2) { abort(); }
+template <typename T>
+static T __shfl_down_sync(u32, T, u32, int = 0) { abort(); }
+template <typename T>
+static T __shfl_xor_sync(u32, T, u32, int = 0) { abort(); }
+
+#undef __noinline__
+#define __noinline__
+#define __CUDA_ARCH__ 900
+#include "step-product.cuh"
+
+// 16 rows of K weights, two octets, as numbers and as they lie in memory, packed.
+struct Weights {
+  const u32 pieces;
+  const PackedRows rows;
+  std::vector<int> nibbles;
+  std::vector<__half> scales;
+  std::vector<u32> packed;
+  std::vector<__half> packed_scales;
+
+  Weights(u32 K, std::mt19937& random)
+      : pieces(K / 32),
+        rows(K),
+        nibbles(16 * K),
+        scales(16 * pieces),
+        packed(nibbles.size() / 8),
+        packed_scales(scales.size()) {
+    for (int& nibble : nibbles) nibble = random() % 16;
+    for (__half& scale : scales) scale = __float2half(0.004f + 0.004f * (random() % 1000) / 1000);
+    std::vector<bool> is_taken(packed.size());
+    for (u32 row = 0; row < 16; row++) {
+      const u32 octet = row / 8 * 8 * pieces;
+      for (u32 piece = 0; piece < pieces; piece++) {
+        packed_scales[octet + rows.scale_place(row % 8, piece)] = scales[row * pieces + piece];
+        for (u32 word = 0; word < 4; word++) {
+          const u32 place = octet * 4 + rows.word_place(row % 8, piece, word);
+          if (place >= packed.size() || is_taken[place]) abort();
+          is_taken[place] = true;
+          for (u32 j = 0; j < 8; j++) packed[place] |= (u32)nibbles[row * K + piece * 32 + word * 8 + j] << (4 * j);
+        }
+      }
+    }
+  }
+
+  // Into the ring, as the producer's copies.
+  void stage() const {
+    for (u32 piece = 0, slot = 0; piece < pieces; piece += STAGE_UNITS * 8, slot++) {
+      const u32 count = min(STAGE_UNITS * 8, pieces - piece) * 8;
+      unsigned char* const target = shared_bytes.data() + slot * STAGE_BYTES;
+      for (u32 octet = 0; octet < 2; octet++) {
+        const u32 first = octet * 8 * pieces + piece * 8;
+        memcpy(target + octet * STAGE_OCTET, packed.data() + first * 4, count * 16);
+        memcpy(target + 2 * STAGE_OCTET + octet * STAGE_SCALES, packed_scales.data() + first, count * 2);
+      }
+    }
+  }
+
+  double value(u32 K, u32 row, u32 k) const {
+    return (nibbles[row * K + k] - 7) * (double)__half2float(scales[row * pieces + k / 32]);
+  }
+};
+
+template <bool ANY_REST, u32 COLUMNS>
+static void run(u32 K) {
+  // As many as the widest row has.
+  constexpr u32 STAGES = 7, VALUES = STAGES * STAGE_BYTES, SUMS = VALUES + COLUMNS * ACTIVATION_BYTES;
+  shared_bytes.assign(SUMS + TileSums<COLUMNS>::BYTES, 0xff);
+  std::mt19937 random(K);
+  const Weights weights(K, random);
+  weights.stage();
+  std::normal_distribution<float> normal;
+  std::vector<float> x(COLUMNS * K);
+  for (float& value : x) value = normal(random);
+
+  const Activations<COLUMNS> activations = {reinterpret_cast<uint4*>(shared_bytes.data() + VALUES)};
+  const TileSums<COLUMNS> sums = {SUMS};
+  const StepPlaces<COLUMNS, STAGES> places = {{0, 0, 0}, VALUES, shared_address(activations.scales()), sums};
+  std::barrier<> stored(THREADS);
+  std::vector<std::thread> threads;
+  for (u32 thread = 0; thread < THREADS; thread++) {
+    threads.emplace_back([&, thread] {
+      threadIdx = {thread, 0, 0};
+      for (u32 eight = thread; has_unit(eight, K); eight += THREADS) {
+        for (u32 column = 0; column < COLUMNS; column++) {
+          float values[8] = {};
+          for (u32 j = 0; j < 8 && eight * 8 + j < K; j++) values[j] = x[column * K + eight * 8 + j];
+          activations.store(eight, column, values);
+        }
+      }
+      stored.arrive_and_wait();
+      Course<STAGES> course;
+      course.pass(thread / (THREADS / 2));
+      multiply_tiles<ANY_REST>(places, course, K, 1, 0);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  double worst = 0;
+  for (u32 row = 0; row < 16; row++) {
+    for (u32 column = 0; column < COLUMNS; column++) {
+      double wanted = 0, bound = 0, given = 0;
+      for (u32 unit = 0; unit * 256 < K; unit++) {
+        double most = 0, weight = 0;
+        for (u32 k = unit * 256; k < min(K, unit * 256 + 256); k++) {
+          const double product = weights.value(K, row, k) * x[column * K + k];
+          wanted += product;
+          weight += fabs(weights.value(K, row, k));
+          most = max(most, (double)fabsf(x[column * K + k]));
+          // f32, in which pieces and units are added up.
+          bound += fabs(product) * 1e-6;
+        }
+        // Half a step of 16 bits for each value.
+        bound += weight * most / (2 * 127 * 256);
+      }
+      for (u32 warp = 0; warp < STEP_WARPS; warp++)
+        given += __uint_as_float(load_shared_word(sums.place(0, warp, row, column)));
+      // NaN is worse than all.
+      const double error = fabs(given - wanted) / bound;
+      if (!(error <= worst)) worst = error;
+    }
+  }
+  printf("%s %u %u %g\n", ANY_REST ? "any" : "half", COLUMNS, K, worst);
+}
+
+template <bool ANY_REST>
+static void run_all(std::initializer_list<u32> widths) {
+  for (const u32 K : widths) {
+    run<ANY_REST, 1>(K);
+    run<ANY_REST, 2>(K);
+    run<ANY_REST, 4>(K);
+  }
+}
+
+int main() {
+  run_all<false>({128, 256, 384, 4096, 13696, 13824});
+  run_all<true>({32, 64, 96, 128, 160, 352, 384, 704, 4096, 13696});
+}
