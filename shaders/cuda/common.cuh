@@ -22,6 +22,17 @@ typedef unsigned int u32;
   enum : u32 { name##__shared_bytes = (shared) };      \
   extern "C" __global__ void __launch_bounds__(threads, 1) name
 
+// The same, with blocks in pairs that reach each other's shared memory.
+#if __CUDA_ARCH__ >= 900
+#define IN_PAIRS __cluster_dims__(2, 1, 1)
+#else
+#define IN_PAIRS
+#endif
+#define KERNEL_PAIRED(name, threads, shared)           \
+  enum : u32 { name##__is_cooperative = 1 };           \
+  enum : u32 { name##__shared_bytes = (shared) };      \
+  extern "C" __global__ void IN_PAIRS __launch_bounds__(threads, 1) name
+
 // One token of a step.
 struct Row {
   u32 position[3];

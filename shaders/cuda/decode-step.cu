@@ -10,11 +10,11 @@
 
 #if __CUDA_ARCH__ >= 900
 
-// What `RopeTarget::store` does, with all loads before the first total, which waits; to `sent`, a column's rows, and keys and
-// values to the cache as well, for later steps.
+// What `RopeTarget::store` does, with all loads before the totals, which wait; to `sent`, a column's rows, and keys and values to
+// the cache as well, for later steps. By a whole warp, some lanes of which have no rows of their own.
 template <typename Total>
-__device__ __forceinline__ void send_turned(const RopeTarget& rope, u32 column, u32 n, const float* bias, __half* keys,
-                                            __half* values, Total total, u32 pair_row, uint4* sent, u32 seal) {
+__device__ __forceinline__ void send_turned(const RopeTarget& rope, bool is_mine, u32 column, u32 n, const float* bias, __half* keys,
+                                            __half* values, Total total, uint4* sent, u32 seal) {
   const Row* const row = rope.rows + column;
   const u32 head = n / rope.D, dimension = n % rope.D, pair = dimension / 2;
   const float2 added = *reinterpret_cast<const float2*>(bias + n);
@@ -28,9 +28,11 @@ __device__ __forceinline__ void send_turned(const RopeTarget& rope, u32 column, 
   const bool is_key = head < rope.H + rope.KV;
   const size_t place =
       (((size_t)row->slot * rope.KV + head - (is_key ? rope.H : rope.H + rope.KV)) * rope.CONTEXT + row->cache_index) * rope.D;
-  const float low = total(pair_row, column) + added.x, high = total(pair_row + 1, column) + added.y;
+  const float2 sums = total();
+  const float low = sums.x + added.x, high = sums.y + added.y;
   const u32 word = pack_halves((is_turned ? low * turn.x - high * turn.y : low) * scale,
                                (is_turned ? high * turn.x + low * turn.y : high) * scale);
+  if (!is_mine) return;
   send_words(sent + n / 8, word, seal);
   if (head >= rope.H) *reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension) = word;
 }
@@ -39,7 +41,7 @@ __device__ __forceinline__ void send_turned(const RopeTarget& rope, u32 column, 
 // a multiprocessor's cache holds. Four a layer, then the head.
 enum StepPart : u32 { QKV, O, GATE_UP, DOWN, HEAD };
 
-template <int D>
+template <int D, bool HAS_PAIRS>
 struct StepProducts {
   const LayerTable& layers;
   const StepShape& shape;
@@ -58,7 +60,8 @@ struct StepProducts {
       case GATE_UP:
         return gated_product(layer.gate_up, layer.gate_up_scale, shape.C, shape.F);
       case DOWN:
-        return plain_product(layer.down, layer.down_scale, shape.F, shape.C);
+        return HAS_PAIRS ? shared_product(layer.down, layer.down_scale, shape.F, shape.C)
+                         : plain_product(layer.down, layer.down_scale, shape.F, shape.C);
       default:
         return plain_product(head, head_scale, shape.C, shape.V);
     }
@@ -66,8 +69,8 @@ struct StepProducts {
 };
 
 // The norm before a product that follows one, or before the first.
-template <int D>
-__device__ __forceinline__ StepNorm norm_before(const StepProducts<D>& products, const StepMail& mail,
+template <typename Products>
+__device__ __forceinline__ StepNorm norm_before(const Products& products, const StepMail& mail,
                                                 const float4* final_norm, u32 index, u32 seal) {
   const StepLayer* const layers = products.layers.items;
   const u32 layer = index / 4;
@@ -80,8 +83,8 @@ __device__ __forceinline__ StepNorm norm_before(const StepProducts<D>& products,
 }
 
 // The same of more than one sequence.
-template <int D>
-__device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& products, const StepMail& mail,
+template <typename Products>
+__device__ __forceinline__ SharedNorm shared_norm_before(const Products& products, const StepMail& mail,
                                                          const float4* final_norm, u32 index, u32 seal) {
   const StepLayer* const layers = products.layers.items;
   const u32 layer = index / 4, count = products.shape.layers;
@@ -95,86 +98,110 @@ __device__ __forceinline__ SharedNorm shared_norm_before(const StepProducts<D>& 
           layer < count ? layers[layer].pre_mlp_norm : nullptr, seal, stream};
 }
 
-// A tile of `o` or `down` of more than one sequence: two rows of a column.
-template <typename Total>
-__device__ __forceinline__ void send_added(const StepShape& shape, const StepMail& mail, bool is_reduced, u32 tile, u32 pair_row,
-                                           u32 column, const float4* post, const float4* pre, Total total, u32 seal) {
-  const u32 n = tile * 16 + pair_row, place = column * shape.C + n;
-  const float2 weight = reinterpret_cast<const float2*>(post)[n / 2], more = reinterpret_cast<const float2*>(pre)[n / 2];
-  const float low = total(pair_row, column), high = total(pair_row + 1, column);
-  const float squares = column_sum(low * low + high * high, 0xffu << (threadIdx.x & 24));
+// A tile of `o` or `down` of more than one sequence: a pair of rows of a column, with their weights of the norms.
+__device__ __forceinline__ void send_added(const StepShape& shape, const StepMail& mail, bool is_reduced, u32 tile, u32 pair,
+                                           u32 column, float2 post, float2 pre, float2 sums, u32 seal) {
+  const u32 place = column * shape.C + tile * 16 + pair * 2;
+  const float squares = column_sum(sums.x * sums.x + sums.y * sums.y, 0xffu << (threadIdx.x & 24));
   const float scale = tile_scale(squares, 1);
   send_words((is_reduced ? mail.reduced_added : mail.projected_added) + place / 8,
-             pack_halves(low * weight.x * more.x * scale, high * weight.y * more.y * scale), seal);
-  if (pair_row == 0)
+             pack_halves(sums.x * post.x * pre.x * scale, sums.y * post.y * pre.y * scale), seal);
+  if (pair == 0)
     send_number(reinterpret_cast<u32*>((is_reduced ? mail.reduced_squares : mail.projected_squares) + tile) + column, squares,
                 seal);
-  send_pair(reinterpret_cast<uint2*>(is_reduced ? mail.reduced : mail.projected) + place / 2, make_float2(low, high), seal);
+  send_pair(reinterpret_cast<uint2*>(is_reduced ? mail.reduced : mail.projected) + place / 2, sums, seal);
 }
 
 // What the warps do that add up: they send a tile's totals to whoever needs them.
 template <int D, u32 COLUMNS, u32 STAGES>
-__device__ __forceinline__ void add_products(const StepProducts<D>& products, const StepMail& mail, const RopeTarget& rope,
-                                             Course<STAGES>& course, const TileSums<COLUMNS>& sums, NormScales<COLUMNS>& scales,
-                                             const float4* hidden, const float4* final_norm, float* logits, u32 seal) {
+__device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COLUMNS)>& products, const StepMail& mail,
+                                             const RopeTarget& rope, Course<STAGES>& course, const TileSums<COLUMNS>& sums,
+                                             const PairSums& pair_sums, const NormScales<COLUMNS>& scales,
+                                             const float4* final_norm, float* logits, u32 seal) {
   const StepShape& shape = products.shape;
-  const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
+  // A lane's pair of rows of a tile, and its column. Who has none does as the last one, but for what it would send.
+  const u32 pair = threadIdx.x % 8;
+  const bool has_column = threadIdx.x % 32 / 8 < shape.columns;
+  const u32 column = min(threadIdx.x % 32 / 8, shape.columns - 1);
 #pragma unroll 1
   for (u32 i = 0; i < products.count(); i++) {
     const StepLayer& layer = products.layers.items[min(i / 4, shape.layers - 1)];
     const u32 part = products.part(i);
     const bool is_normed = COLUMNS > 1 && part % 2 == 0;
-    if (is_normed) {
-      if (i == 0)
-        product_sync();
-      else if (adder == 0)
-        norm_own<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal), scales, i / 2);
-      adders_sync();
-    }
-    add_tiles<COLUMNS>(course, products.at(i), sums, [&](u32 tile, u32 index, auto plain_total) {
-      const auto total = [&](u32 row, u32 column) {
-        const float sum = plain_total(row, column);
-        return is_normed ? sum * scales.factor[i / 2 % 2][column] : sum;
+    if (COLUMNS > 1 && i == 0) product_sync();
+    add_tiles<COLUMNS>(course, products.at(i), sums, [&](u32 tile, auto take) {
+      const auto total = [&] {
+        float2 sums = take();
+        // The tile's place is free, so that products need not wait for the norm.
+        if (is_normed) {
+          scales.wait(i / 2);
+          const float factor = scales.factor[i / 2 % 2][column];
+          sums.x *= factor, sums.y *= factor;
+        }
+        return sums;
       };
+      const u32 n = tile * 16 + pair * 2;
       if (part == QKV) {
-        const u32 pair = index % 8, column = index / 8, n = tile * 16 + pair * 2, rows = (shape.H + 2 * shape.KV) * D;
-        if (column >= shape.columns || n >= rows) return;
-        send_turned(rope, column, n, layer.qkv_bias, layer.keys, layer.values, total, pair * 2,
+        const u32 rows = (shape.H + 2 * shape.KV) * D;
+        send_turned(rope, has_column && n < rows, column, min(n, rows - 2), layer.qkv_bias, layer.keys, layer.values, total,
                     mail.qkv + column * (rows / 8), seal);
       } else if (part == GATE_UP) {
-        const u32 row = index % 8, column = index / 8;
-        if (column >= shape.columns) return;
-        const float value = silu(total(row, column)) * total(row + 8, column);
+        const float2 gate_up = total();
+        const float value = silu(gate_up.x) * gate_up.y;
         // Two neighbouring lanes have a word of the octet.
-        const u32 mask = 0xffu << (threadIdx.x & 24);
-        const u32 word = pack_halves(value, __shfl_down_sync(mask, value, 1, 8));
-        const u32 second = __shfl_down_sync(mask, word, 2, 8), third = __shfl_down_sync(mask, word, 4, 8);
-        const u32 fourth = __shfl_down_sync(mask, word, 6, 8);
-        if (row == 0)
+        const u32 word = pack_halves(value, __shfl_down_sync(~0u, value, 1, 8));
+        const u32 second = __shfl_down_sync(~0u, word, 2, 8), third = __shfl_down_sync(~0u, word, 4, 8);
+        const u32 fourth = __shfl_down_sync(~0u, word, 6, 8);
+        if (has_column && pair == 0)
           send_octet(mail.activated + column * (shape.F / 8) + tile, make_uint4(word, second, third, fourth), seal);
-      } else if (COLUMNS > 1 && part != HEAD) {
-        const u32 column = index / 8;
-        if (column >= shape.columns) return;
+      } else if (part == HEAD) {
+        const float2 sums = total();
+        if (has_column && n < shape.V) *reinterpret_cast<float2*>(logits + (size_t)column * shape.V + n) = sums;
+      } else if (COLUMNS == 1) {
+        const float2 sums = total();
+        if (has_column && n < shape.C)
+          send_pair(reinterpret_cast<uint2*>(part == O ? mail.projected : mail.reduced) + n / 2, sums, seal);
+      } else {
         const u32 next = i / 4 + 1;
         const float4* const after_down = next < shape.layers ? products.layers.items[next].input_norm : final_norm;
-        send_added(shape, mail, part == DOWN, tile, index % 8 * 2, column,
-                   part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm,
-                   part == DOWN ? after_down : layer.pre_mlp_norm, total, seal);
-      } else {
-        const u32 row = index % 16, column = index / 16, n = tile * 16 + row, N = part == HEAD ? shape.V : shape.C;
-        if (column >= shape.columns || n >= N) return;
-        const float value = total(row, column);
-        if (part == HEAD) logits[(size_t)column * N + n] = value;
-        else send_number(reinterpret_cast<u32*>(part == O ? mail.projected : mail.reduced) + column * N + n, value, seal);
+        const float2 post = reinterpret_cast<const float2*>(part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm)[n / 2];
+        const float2 pre = reinterpret_cast<const float2*>(part == DOWN ? after_down : layer.pre_mlp_norm)[n / 2];
+        float2 sums = total();
+        if (!has_column) return;
+        if (has_pairs(COLUMNS) && part == DOWN) {
+          if (!PairSums::is_own(tile)) {
+            pair_sums.send(tile, sums);
+            return;
+          }
+          const float2 other = pair_sums.receive(tile, shape.columns, i / 4);
+          sums.x += other.x, sums.y += other.y;
+        }
+        send_added(shape, mail, part == DOWN, tile, pair, column, post, pre, sums, seal);
       }
     });
-    // Not before: the totals are what others wait for.
-    if (is_normed && adder == 0)
-      send_own<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal),
-                        i == 0 ? hidden : reinterpret_cast<const float4*>(mail.stream), scales.present[i / 2 % 2]);
-    // Lanes may have had different numbers of octets.
     __syncwarp();
+    // What the block sends behind this says that its norm has looked at all that it needs.
+    if (is_normed) scales.wait(i / 2);
+    else if (COLUMNS > 1) pass_norm();
     if (part == DOWN) seal ^= 1;
+  }
+}
+
+// The norms of the block's own channels, by a warp of its own, and what the norms behind them need of those channels.
+template <u32 COLUMNS, typename Products>
+__device__ __forceinline__ void norm_products(const Products& products, const StepMail& mail, NormScales<COLUMNS>& scales,
+                                              const float4* hidden, const float4* final_norm, u32 first_seal) {
+#pragma unroll 1
+  for (u32 i = 0; i < products.count(); i += 2) {
+    const SharedNorm norm = shared_norm_before(products, mail, final_norm, i, (first_seal ^ i / 4) & 1);
+    if (i == 0) {
+      product_sync();
+    } else {
+      norm_sync();
+      norm_own<COLUMNS>(products.shape, norm, scales, i / 2);
+    }
+    send_own<COLUMNS>(products.shape, norm, i == 0 ? hidden : norm.stream, scales.present[i / 2 % 2]);
+    __syncwarp();
   }
 }
 
@@ -188,6 +215,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   __shared__ unsigned long long tile_sums[TileSums<COLUMNS>::BYTES / 8];
   __shared__ float parts[2][STEP_WARPS][COLUMNS];
   __shared__ NormScales<COLUMNS> scales;
+  __shared__ PairSums pair_sums;
   __shared__ u32 shared_turns;
   __shared__ StepKeys keys[COLUMNS];
   const Ring<STAGES> ring = {shared_address(shared_memory), shared_address(barriers[0]), shared_address(barriers[1])};
@@ -196,7 +224,8 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   const StepPlaces<COLUMNS, STAGES> places = {ring, shared_address(x.values), shared_address(x.scales()), sums};
   float4(*const attention_sums)[16][STEP_WARPS / 4] =
       reinterpret_cast<float4(*)[16][STEP_WARPS / 4]>(x.values + ATTENTION_SUMS / 16);
-  const StepProducts<D> products = {layers, shape, head, head_scale};
+  constexpr bool HAS_PAIRS = has_pairs(COLUMNS);
+  const StepProducts<D, HAS_PAIRS> products = {layers, shape, head, head_scale};
   if (threadIdx.x == 0) {
     for (u32 i = 0; i < STAGES; i++) {
       mbarrier_init(ring.full_at(i), 1);
@@ -204,14 +233,22 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     }
     sums.initialize();
     scales.initialize();
+    if (HAS_PAIRS) pair_sums.initialize();
     fence_async_proxy();
   }
-  __syncthreads();
+  if (HAS_PAIRS) pair_sync();
+  else __syncthreads();
   Course<STAGES> course;
   if (threadIdx.x >= STEP_THREADS + 32) {
     wait_for_earlier_kernels();
     product_sync();
-    add_products<D, COLUMNS>(products, mail, rope, course, sums, scales, hidden, final_norm, logits, ~shared_turns & 1);
+    const bool is_adder = threadIdx.x < STEP_THREADS + 32 + STEP_ADDERS * 32;
+    if (is_adder)
+      add_products<D, COLUMNS>(products, mail, rope, course, sums, pair_sums, scales, final_norm, logits, ~shared_turns & 1);
+    else if constexpr (COLUMNS > 1)
+      norm_products<COLUMNS>(products, mail, scales, hidden, final_norm, ~shared_turns);
+    // A block whose shared memory the other still writes to must not end.
+    if (HAS_PAIRS) pair_sync();
     return;
   }
   if (threadIdx.x >= STEP_THREADS) {
@@ -237,11 +274,11 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     const StepLayer& layer = layers.items[min(i / 4, shape.layers - 1)];
     if (part % 2 == 0) {
       if constexpr (COLUMNS == 1)
-        norm_activations<COLUMNS>(shape, hidden, norm_before<D>(products, mail, final_norm, i, seal), x, parts);
+        norm_activations(shape, hidden, norm_before(products, mail, final_norm, i, seal), x, parts);
       else if (i == 0)
         norm_tokens<COLUMNS>(shape, hidden, layers.items[0].input_norm, x, parts[0], scales);
       else
-        receive_normed<COLUMNS>(shape, shared_norm_before<D>(products, mail, final_norm, i, seal), x, parts[i / 2 % 2], scales,
+        receive_normed<COLUMNS>(shape, shared_norm_before(products, mail, final_norm, i, seal), x, parts[i / 2 % 2], scales,
                                 i / 2);
       if (part == QKV) prefetch_cache<D>(shape, keys, layer, most);
     } else {
@@ -256,14 +293,17 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
         join_splits<D>(shape, keys, mail, seal);
       }
       receive_activations<COLUMNS>(x, part == O ? mail.attended : mail.activated, part == O ? shape.H * D : shape.F,
-                                   shape.columns, seal);
+                                   HAS_PAIRS && part == DOWN, shape.columns, seal);
       step_sync();
     }
     const StepProduct product = products.at(i);
-    course = multiply_tiles<D != 128>(places, course, product.K, product.tiles, shape.columns / 256);
+    course = multiply_tiles<D != 128>(places, course, product.K, product.tiles, product.is_gated, product.is_shared,
+                                     shape.columns / 256);
   }
   // All blocks have looked by now: this one received from each of them.
   if (blockIdx.x == 0 && threadIdx.x == 0) *mail.turns = shared_turns + shape.layers;
+  __syncwarp();
+  if (HAS_PAIRS) pair_sync();
 }
 
 #define RUN_DECODE_STEP(SIZE, WIDTH)                                                                                   \
@@ -279,8 +319,8 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
 #endif
 
 // A decode step of up to WIDTH sequences from the embedded tokens in `hidden`, [columns, C], to the logits.
-#define DECODE_STEP(SIZE, WIDTH)                                                                                       \
-  KERNEL_TOGETHER(decode_step__D_##SIZE##__WIDTH_##WIDTH, STEP_BLOCK, STEP_SHARED_##WIDTH)                             \
+#define DECODE_STEP(KIND, SIZE, WIDTH)                                                                                 \
+  KIND(decode_step__D_##SIZE##__WIDTH_##WIDTH, STEP_BLOCK, STEP_SHARED_##WIDTH)                                        \
   (const LayerTable layers, const float4* final_norm, const uint4* head, const __half* head_scale,                     \
    const float2* rope, const Row* rows, const float4* hidden, u32* turns, uint4* sent_qkv, uint4* sent_parts,          \
    uint2* sent_stats, uint4* sent_attended, uint4* sent_activated, uint4* projected, uint4* middle, uint4* reduced,    \
@@ -290,9 +330,9 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
    float EPSILON, float Q_SCALE) {                                                                                     \
     RUN_DECODE_STEP(SIZE, WIDTH);                                                                                      \
   }
-DECODE_STEP(32, 1)
-DECODE_STEP(32, 2)
-DECODE_STEP(32, 4)
-DECODE_STEP(128, 1)
-DECODE_STEP(128, 2)
-DECODE_STEP(128, 4)
+DECODE_STEP(KERNEL_TOGETHER, 32, 1)
+DECODE_STEP(KERNEL_TOGETHER, 32, 2)
+DECODE_STEP(KERNEL_PAIRED, 32, 4)
+DECODE_STEP(KERNEL_TOGETHER, 128, 1)
+DECODE_STEP(KERNEL_TOGETHER, 128, 2)
+DECODE_STEP(KERNEL_PAIRED, 128, 4)

@@ -108,6 +108,12 @@ __device__ __forceinline__ __half2 load_shared_pair(u32 source) {
   return *reinterpret_cast<__half2*>(&bits);
 }
 
+__device__ __forceinline__ float2 load_shared_float2(u32 source) {
+  float2 value;
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(value.x), "=f"(value.y) : "r"(source) : "memory");
+  return value;
+}
+
 __device__ __forceinline__ u32 load_shared_word(u32 source) {
   u32 word;
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(word) : "r"(source) : "memory");

@@ -130,17 +130,15 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
 #pragma unroll 1
   for (u32 column = 0; column < COLUMNS; column++) {
     const float4* const source = hidden + min(column, shape.columns - 1) * (shape.C / 4) + i * 2;
-    float values[8] = {}, weight[8] = {}, sum = 0;
+    float values[8] = {}, weight[8] = {};
     if (is_mine) {
       put_eight(values, source[0], source[1]);
       put_eight(weight, pre[i * 2], pre[i * 2 + 1]);
     }
-#pragma unroll
-    for (u32 j = 0; j < 8; j++) sum += values[j] * values[j];
-    sum = warp_sum(sum);
-    if (i % 32 == 0) parts[i / 32][column] = sum;
+    const float part = warp_sum(square_eight(values));
+    if (i % 32 == 0) parts[i / 32][column] = part;
     step_sync();
-    sum = 0;
+    float sum = 0;
 #pragma unroll
     for (u32 warp = 0; warp < STEP_WARPS; warp++) sum += parts[warp][column];
     const float scale = norm_scale(shape, sum);

@@ -32,15 +32,12 @@ __device__ __forceinline__ float norm_scale(const StepShape& shape, float sum) {
   return rsqrtf(sum / (float)shape.C + shape.epsilon);
 }
 
-// A thread's share of the sums of squares.
-template <u32 COLUMNS>
-__device__ __forceinline__ void square_columns(float sums[COLUMNS], const float (*values)[8]) {
+// A thread's share of the sum of squares.
+__device__ __forceinline__ float square_eight(const float values[8]) {
+  float sum = 0;
 #pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++) {
-    sums[column] = 0;
-#pragma unroll
-    for (u32 j = 0; j < 8; j++) sums[column] += values[column][j] * values[column][j];
-  }
+  for (u32 j = 0; j < 8; j++) sum += values[j] * values[j];
+  return sum;
 }
 
 // A norm's weights, where its values come from and where the new residual stream goes, and the stream before it.
@@ -56,81 +53,53 @@ struct StepNorm {
   u32 before_seal;
 };
 
-// The eight channels of a thread of each of several columns, from [columns, C].
-template <u32 COLUMNS>
-__device__ __forceinline__ void receive_columns(float out[COLUMNS][8], const uint4* source, u32 C, u32 columns, u32 seal) {
-  uint4 words[COLUMNS][2];
-  u32 is_missing;
+// The eight channels of a thread, from [C].
+__device__ __forceinline__ void receive_eight(float out[8], const uint4* source, u32 seal) {
+  uint4 low, high;
   do {
-    is_missing = 0;
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++)
-#pragma unroll
-      for (u32 j = 0; j < 2; j++)
-        words[column][j] = look_at_numbers(source + min(column, columns - 1) * (C / 4) + threadIdx.x * 2 + j);
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++)
-#pragma unroll
-      for (u32 j = 0; j < 2; j++) is_missing |= numbers_are_missing(words[column][j], seal);
-  } while (is_missing);
-#pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++)
-    put_eight(out[column], opened_numbers(words[column][0]), opened_numbers(words[column][1]));
+    low = look_at_numbers(source + threadIdx.x * 2);
+    high = look_at_numbers(source + threadIdx.x * 2 + 1);
+  } while (numbers_are_missing(low, seal) | numbers_are_missing(high, seal));
+  put_eight(out, opened_numbers(low), opened_numbers(high));
 }
 
 // The sandwich of norms, by every block for itself: x = rms(hidden + rms(projected) * post) * pre. A thread has eight
 // channels. Each block sends its share of the new residual stream. Without `post`, x = rms(hidden) * pre.
-template <u32 COLUMNS>
 __device__ __forceinline__ void norm_activations(const StepShape& shape, const float4* hidden, const StepNorm& norm,
-                                                 const Activations<COLUMNS>& x, float (*parts)[STEP_WARPS][COLUMNS]) {
-  const u32 vectors = shape.C / 4, i = threadIdx.x;
+                                                 const Activations<1>& x, float (*parts)[STEP_WARPS][1]) {
+  const u32 i = threadIdx.x;
   const bool is_mine = i < shape.C / 8;
-  float stream[COLUMNS][8] = {}, pre_weight[8] = {}, sums[COLUMNS];
+  float stream[8] = {}, pre_weight[8] = {};
   if (is_mine) {
     put_eight(pre_weight, norm.pre[i * 2], norm.pre[i * 2 + 1]);
-    if (norm.before) {
-      receive_columns<COLUMNS>(stream, norm.before, shape.C, shape.columns, norm.before_seal);
-    } else {
-#pragma unroll
-      for (u32 column = 0; column < COLUMNS; column++) {
-        const float4* const source = hidden + (size_t)min(column, shape.columns - 1) * vectors + i * 2;
-        put_eight(stream[column], source[0], source[1]);
-      }
-    }
+    if (norm.before) receive_eight(stream, norm.before, norm.before_seal);
+    else put_eight(stream, hidden[i * 2], hidden[i * 2 + 1]);
   }
   if (norm.post) {
-    float values[COLUMNS][8] = {}, post_weight[8] = {};
+    float values[8] = {}, post_weight[8] = {};
     if (is_mine) {
       put_eight(post_weight, norm.post[i * 2], norm.post[i * 2 + 1]);
-      receive_columns<COLUMNS>(values, norm.projected, shape.C, shape.columns, norm.seal);
+      receive_eight(values, norm.projected, norm.seal);
     }
-    square_columns<COLUMNS>(sums, values);
-    sum_columns<COLUMNS>(sums, parts[0]);
+    float sum[1] = {square_eight(values)};
+    sum_columns<1>(sum, parts[0]);
+    const float scale = norm_scale(shape, sum[0]);
+#pragma unroll
+    for (u32 j = 0; j < 8; j++) stream[j] += values[j] * scale * post_weight[j];
     // A thread of its own block sends each eight channels of the new stream.
-    const bool is_writer = is_mine && i % gridDim.x == blockIdx.x;
-#pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = norm_scale(shape, sums[column]);
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) stream[column][j] += values[column][j] * scale * post_weight[j];
-      if (!is_writer || column >= shape.columns) continue;
-      uint4* const target = norm.stream + column * vectors + i * 2;
-      const float* const v = stream[column];
-      send_numbers(target, make_float4(v[0], v[1], v[2], v[3]), norm.seal);
-      send_numbers(target + 1, make_float4(v[4], v[5], v[6], v[7]), norm.seal);
+    if (is_mine && i % gridDim.x == blockIdx.x) {
+      send_numbers(norm.stream + i * 2, make_float4(stream[0], stream[1], stream[2], stream[3]), norm.seal);
+      send_numbers(norm.stream + i * 2 + 1, make_float4(stream[4], stream[5], stream[6], stream[7]), norm.seal);
     }
   }
-  square_columns<COLUMNS>(sums, stream);
-  sum_columns<COLUMNS>(sums, parts[1]);
+  float sum[1] = {square_eight(stream)};
+  sum_columns<1>(sum, parts[1]);
   if (has_unit(i, shape.C)) {
+    const float scale = norm_scale(shape, sum[0]);
+    float out[8];
 #pragma unroll
-    for (u32 column = 0; column < COLUMNS; column++) {
-      const float scale = norm_scale(shape, sums[column]);
-      float out[8];
-#pragma unroll
-      for (u32 j = 0; j < 8; j++) out[j] = stream[column][j] * scale * pre_weight[j];
-      x.store(i, column, out);
-    }
+    for (u32 j = 0; j < 8; j++) out[j] = stream[j] * scale * pre_weight[j];
+    x.store(i, 0, out);
   }
   step_sync();
 }

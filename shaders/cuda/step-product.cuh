@@ -15,7 +15,9 @@
 template <u32 COLUMNS>
 struct Activations {
   uint4* values;
-  __device__ __forceinline__ float* scales() const { return reinterpret_cast<float*>(values + MOST_K / 8 * COLUMNS); }
+  __device__ __forceinline__ float* scales() const {
+    return reinterpret_cast<float*>(values + most_units(COLUMNS) * 32 * COLUMNS);
+  }
 
   // By a warp for a unit: lane i has its values from 8 i on, or zeros behind a row's end.
   __device__ __forceinline__ void store(u32 eight, u32 column, const float v[8]) const {
@@ -64,22 +66,23 @@ __device__ __forceinline__ uint4 octet_of(const float v[8]) {
   return make_uint4(pack_halves(v[0], v[1]), pack_halves(v[2], v[3]), pack_halves(v[4], v[5]), pack_halves(v[6], v[7]));
 }
 
-// Rows [columns, K] that are f16 already, as other blocks send them.
+// The block's part of rows [columns, K] that are f16 already, as other blocks send them.
 template <u32 COLUMNS>
-__device__ __forceinline__ void receive_activations(const Activations<COLUMNS>& x, const uint4* source, u32 K, u32 columns,
-                                                    u32 seal) {
+__device__ __forceinline__ void receive_activations(const Activations<COLUMNS>& x, const uint4* source, u32 K, bool is_shared,
+                                                    u32 columns, u32 seal) {
+  const RowPart part(K, is_shared);
   const u32 octets = K / 8;
   // One at a time and column: more would be in fewer looks, but what has no register then is spilled, which costs more.
 #pragma unroll 1
-  for (u32 eight = threadIdx.x; eight < (octets + 31) / 32 * 32; eight += STEP_THREADS) {
+  for (u32 eight = threadIdx.x; eight < part.count * 32; eight += STEP_THREADS) {
     uint4 v[COLUMNS] = {};
-    if (eight < octets) {
+    if (eight < part.octets) {
       u32 is_missing;
       do {
         is_missing = 0;
 #pragma unroll
         for (u32 column = 0; column < COLUMNS; column++)
-          v[column] = look_at_vector(source + min(column, columns - 1) * octets + eight);
+          v[column] = look_at_vector(source + min(column, columns - 1) * octets + part.first_octet + eight);
 #pragma unroll
         for (u32 column = 0; column < COLUMNS; column++) is_missing |= octet_is_missing(v[column], seal);
       } while (is_missing);
@@ -131,8 +134,9 @@ __device__ __forceinline__ void multiply_half(float sum[2], const UnitVectors& n
   }
 }
 
-// The sums of tiles in shared memory, by the warp that adds them up, by the warp that has multiplied, by row and column; and the
-// barriers that say which are there and which have been added up. By its address: to find a variable's takes longer.
+// The sums of tiles in shared memory, by the warp that adds them up, by the warp that has multiplied, by pair of rows and column;
+// and the barriers that say which are there and which have been added up. By its address: to find a variable's takes longer.
+// Rows that follow each other are a pair, but where a tile has eight gates and eight ups, each gate and its up.
 template <u32 COLUMNS>
 struct TileSums {
   u32 base;
@@ -140,8 +144,10 @@ struct TileSums {
 
   __device__ __forceinline__ u32 full(u32 buffer) const { return base + VALUES + buffer * 16; }
   __device__ __forceinline__ u32 empty(u32 buffer) const { return full(buffer) + 8; }
-  __device__ __forceinline__ u32 place(u32 buffer, u32 warp, u32 row, u32 column) const {
-    return base + (buffer * STEP_WARPS + warp) * WARP + (row * COLUMNS + column) * 4;
+  __device__ __forceinline__ u32 warp_place(u32 buffer, u32 warp) const { return base + (buffer * STEP_WARPS + warp) * WARP; }
+  static __device__ __forceinline__ u32 place(u32 row, u32 column, bool is_gated) {
+    const u32 pair = is_gated ? row % 8 : row / 2, second = is_gated ? row / 8 : row % 2;
+    return ((pair * COLUMNS + column) * 2 + second) * 4;
   }
 
   __device__ __forceinline__ void initialize() const {
@@ -151,65 +157,90 @@ struct TileSums {
     }
   }
 
-  // By a warp, for the tile that is `turn` in the block's sequence: a lane's two rows of its column.
-  __device__ __forceinline__ void put(u32 turn, const float sum[2]) const {
+  // By a warp, for the tile that is `turn` in the block's sequence: a lane's two rows of its column, 8 apart.
+  __device__ __forceinline__ void put(u32 turn, const float sum[2], bool is_gated) const {
     const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, column = lane % 4, buffer = turn % STEP_ADDERS;
     mbarrier_wait(empty(buffer), turn / STEP_ADDERS % 2 ^ 1);
     if (column < COLUMNS) {
-      store_shared_word(place(buffer, warp, lane / 4, column), __float_as_uint(sum[0]));
-      store_shared_word(place(buffer, warp, lane / 4 + 8, column), __float_as_uint(sum[1]));
+      const u32 first = warp_place(buffer, warp) + place(lane / 4, column, is_gated);
+      store_shared_word(first, __float_as_uint(sum[0]));
+      store_shared_word(first + (is_gated ? 4 : 32 * COLUMNS), __float_as_uint(sum[1]));
     }
     __syncwarp();
     if (lane == 0) mbarrier_arrive(full(buffer));
   }
 
-  // By a warp. `store` may fetch what it needs before it asks for a total, which waits for the tile's sums.
-  template <typename Store>
-  __device__ __forceinline__ void add(u32 tile, u32 turn, Store store) const {
-    const u32 lane = threadIdx.x % 32, buffer = turn % STEP_ADDERS, parity = turn / STEP_ADDERS % 2;
-#pragma unroll 1
-    for (u32 index = lane; index < 16 * COLUMNS; index += 32)
-      store(tile, index, [&](u32 row, u32 column) {
-        mbarrier_wait(full(buffer), parity);
-        float total = 0;
+  // By a warp, of which eight lanes have a column: the totals of a lane's pair of rows. The buffer is free then.
+  __device__ __forceinline__ float2 take(u32 turn) const {
+    const u32 lane = threadIdx.x % 32, buffer = turn % STEP_ADDERS;
+    // Lanes behind the last column read what is there.
+    const u32 source = warp_place(buffer, 0) + (lane % 8 * COLUMNS + min(lane / 8, COLUMNS - 1)) * 8;
+    mbarrier_wait(full(buffer), turn / STEP_ADDERS % 2);
+    float2 totals[4] = {};
 #pragma unroll
-        for (u32 i = 0; i < STEP_WARPS; i++) total += __uint_as_float(load_shared_word(place(buffer, i, row, column)));
-        return total;
-      });
-    // Lanes without a total have not waited.
-    __syncwarp();
-    mbarrier_wait(full(buffer), parity);
+    for (u32 i = 0; i < STEP_WARPS; i++) {
+      const float2 sum = load_shared_float2(source + i * WARP);
+      totals[i % 4].x += sum.x, totals[i % 4].y += sum.y;
+    }
+    const float2 total = make_float2(totals[0].x + totals[1].x + (totals[2].x + totals[3].x),
+                                     totals[0].y + totals[1].y + (totals[2].y + totals[3].y));
     __syncwarp();
     if (lane == 0) mbarrier_arrive(empty(buffer));
+    return total;
   }
 };
 
-// What a warp takes of a stage. The unit at a row's end has fewer pieces, without ANY_REST four. What is read of the other half
-// then is any bytes, which have no scales.
+// Where a lane finds its warp's unit of a stage, of which this is the first of the ring. The unit at a row's end has fewer pieces,
+// without ANY_REST four. What is read of the other half then is any bytes, which have no scales.
 template <bool ANY_REST>
-__device__ __forceinline__ UnitVectors load_nibbles(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane,
-                                                    u32 half) {
-  const u32 weight = slot + inside * 1024;
-  UnitVectors nibbles;
-  if (!ANY_REST || index < rows.full || rows.rest == 4) {
+struct UnitPlace {
+  u32 nibbles, scales;
+  __device__ __forceinline__ UnitPlace(u32 base, u32 inside, u32 lane)
+      : nibbles(base + inside * 1024 + lane * 16), scales(base + 2 * STAGE_OCTET + inside * 128 + lane / 4 * 16) {}
+
+  __device__ __forceinline__ UnitVectors load_nibbles(u32 stage, bool is_full, u32 rest, u32 half) const {
+    UnitVectors unit;
+    if (!ANY_REST || is_full || rest == 4) {
 #pragma unroll
-    for (u32 octet = 0; octet < 2; octet++)
-      nibbles.of[octet] = load_shared_vector(weight + octet * STAGE_OCTET + half * 512 + lane * 16);
-    return nibbles;
+      for (u32 octet = 0; octet < 2; octet++)
+        unit.of[octet] = load_shared_vector(stage + nibbles + octet * STAGE_OCTET + half * 512);
+      return unit;
+    }
+    const u32 lane = threadIdx.x % 32, first = stage + nibbles - lane * 16 + (lane / 4 * rest + half * 4) * 16 + lane % 4 * 4;
+#pragma unroll
+    for (u32 octet = 0; octet < 2; octet++) {
+      u32 words[4];
+#pragma unroll
+      for (u32 i = 0; i < 4; i++)
+        words[i] = half * 4 + i < rest ? load_shared_word(first + octet * STAGE_OCTET + i * 16) : 0;
+      unit.of[octet] = make_uint4(words[0], words[1], words[2], words[3]);
+    }
+    return unit;
   }
-  const u32 row = lane / 4 * rows.rest;
+
+  __device__ __forceinline__ UnitVectors load_scales(u32 stage, bool is_full, u32 rest) const {
+    UnitVectors unit;
+    if (is_full) {
 #pragma unroll
-  for (u32 octet = 0; octet < 2; octet++) {
-    u32 words[4];
+      for (u32 octet = 0; octet < 2; octet++) unit.of[octet] = load_shared_vector(stage + scales + octet * STAGE_SCALES);
+      return unit;
+    }
+    const u32 group = threadIdx.x % 32 / 4, first = stage + scales - group * 16 + group * (ANY_REST ? rest : 4) * 2;
 #pragma unroll
-    for (u32 i = 0; i < 4; i++)
-      words[i] = half * 4 + i < rows.rest
-                     ? load_shared_word(weight + octet * STAGE_OCTET + (row + half * 4 + i) * 16 + lane % 4 * 4)
-                     : 0;
-    nibbles.of[octet] = make_uint4(words[0], words[1], words[2], words[3]);
+    for (u32 octet = 0; octet < 2; octet++) {
+      u32 pairs[4];
+#pragma unroll
+      for (u32 i = 0; i < 4; i++) {
+        const u32 place = first + octet * STAGE_SCALES + i * 2;
+        const __half low = !ANY_REST || i < rest ? load_shared_half(place) : __ushort_as_half(0);
+        const __half high = ANY_REST && i + 4 < rest ? load_shared_half(place + 8) : __ushort_as_half(0);
+        pairs[i] = bits_of(__halves2half2(low, high));
+      }
+      unit.of[octet] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+    }
+    return unit;
   }
-  return nibbles;
-}
+};
 
 // Bits that are there when all that was read of nibbles is.
 template <bool ANY_REST>
@@ -222,32 +253,6 @@ __device__ __forceinline__ u32 any_of(const UnitVectors& nibbles) {
   return words;
 }
 
-template <bool ANY_REST>
-__device__ __forceinline__ UnitVectors load_scales(u32 slot, u32 inside, u32 index, const PackedRows& rows, u32 lane) {
-  const u32 group = lane / 4, scales = slot + 2 * STAGE_OCTET + inside * 128;
-  UnitVectors unit;
-  if (index < rows.full) {
-#pragma unroll
-    for (u32 octet = 0; octet < 2; octet++)
-      unit.of[octet] = load_shared_vector(scales + octet * STAGE_SCALES + group * 16);
-    return unit;
-  }
-  const u32 row = group * (ANY_REST ? rows.rest : 4);
-#pragma unroll
-  for (u32 octet = 0; octet < 2; octet++) {
-    u32 pairs[4];
-#pragma unroll
-    for (u32 i = 0; i < 4; i++) {
-      const u32 place = scales + octet * STAGE_SCALES + (row + i) * 2;
-      const __half low = !ANY_REST || i < rows.rest ? load_shared_half(place) : __ushort_as_half(0);
-      const __half high = ANY_REST && i + 4 < rows.rest ? load_shared_half(place + 8) : __ushort_as_half(0);
-      pairs[i] = bits_of(__halves2half2(low, high));
-    }
-    unit.of[octet] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-  }
-  return unit;
-}
-
 // What the warps that multiply know of the block's shared memory: addresses.
 template <u32 COLUMNS, u32 STAGES>
 struct StepPlaces {
@@ -256,26 +261,35 @@ struct StepPlaces {
   TileSums<COLUMNS> sums;
 };
 
-// Multiplies the block's tiles of a product of rows of K values. A function of its own, as what the other phases of a step
+// Multiplies the block's part of a product of rows of K values. A function of its own, as what the other phases of a step
 // keep in registers would be spilled inside of its loops. `zero` is 0, which the compiler must not know.
 template <bool ANY_REST, u32 COLUMNS, u32 STAGES>
 __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES> places, Course<STAGES> course, u32 K,
-                                                      u32 tiles, u32 zero) {
+                                                      u32 tiles, bool is_gated, bool may_share, u32 zero) {
+  const bool is_shared = has_pairs(COLUMNS) && may_share;
   const u32 lane = threadIdx.x % 32, inside = threadIdx.x / 32 % STAGE_UNITS;
   const u32 digit = min(lane / 4, 2 * COLUMNS - 1), column = min(lane % 4, COLUMNS - 1);
   const PackedRows rows(K);
-  const u32 stages = (rows.units + STAGE_UNITS - 1) / STAGE_UNITS;
-  for (u32 tile = course.first; tile < tiles; tile += gridDim.x, course.turn++, course.stages -= stages) {
+  const RowPart mine(K, is_shared);
+  const u32 stages = (mine.count + STAGE_UNITS - 1) / STAGE_UNITS, step = course.step(is_shared);
+  // The unit's stages by number: those of which the warp has a unit, and a whole one.
+  const u32 mine_until = (mine.count + STAGE_UNITS - 1 - inside) / STAGE_UNITS;
+  const u32 full_until = (max(rows.full, mine.first + inside) - mine.first - inside + STAGE_UNITS - 1) / STAGE_UNITS;
+  // A lane's places in the first stage, and of the row's activations.
+  const UnitPlace<ANY_REST> place(places.ring.base, inside, lane);
+  const u32 first_values = places.values + ((inside * 16 + lane % 4) * 2 * COLUMNS + digit) * 16;
+  const u32 first_scale = places.scales + (inside * COLUMNS + column) * 4;
+  for (u32 tile = course.begin(is_shared); tile < tiles; tile += step, course.turn++, course.stages -= stages) {
     float sum[2] = {};
     while (course.stages < stages) {
-      const u32 index = course.stages * STAGE_UNITS + inside, slot = places.ring.stage(course.slot);
+      const bool has_unit = course.stages < mine_until, is_full = course.stages < full_until;
       // Who has no unit multiplies what it finds, and leaves it out.
-      const u32 unit = index < rows.units ? index : 0;
-      const u32 values = places.values + ((unit * 16 + lane % 4) * 2 * COLUMNS + digit) * 16;
+      const u32 number = has_unit ? course.stages : 0, stage = course.slot * STAGE_BYTES;
+      const u32 values = first_values + number * (STAGE_UNITS * 32 * COLUMNS * 16);
       mbarrier_wait(places.ring.full_at(course.slot), course.parity);
-      const UnitVectors scales = load_scales<ANY_REST>(slot, inside, index, rows, lane);
-      const UnitVectors first = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 0);
-      const UnitVectors second = load_nibbles<ANY_REST>(slot, inside, index, rows, lane, 1);
+      const UnitVectors scales = place.load_scales(stage, is_full, rows.rest);
+      const UnitVectors first = place.load_nibbles(stage, is_full, rows.rest, 0);
+      const UnitVectors second = place.load_nibbles(stage, is_full, rows.rest, 1);
       float part[2] = {};
       multiply_half<COLUMNS>(part, first, scales, 0, values);
       // The producer may fill the stage again once its values are in registers. Reads of shared memory need not be over when
@@ -284,28 +298,57 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
       __syncwarp();
       if (lane == 0) mbarrier_arrive(places.ring.empty_at(course.slot) + (read & zero));
       multiply_half<COLUMNS>(part, second, scales, 1, values);
-      const float scale = __uint_as_float(load_shared_word(places.scales + (unit * COLUMNS + column) * 4));
-      if (index < rows.units) {
+      const float scale = __uint_as_float(load_shared_word(first_scale + number * (STAGE_UNITS * COLUMNS * 4)));
+      if (has_unit) {
         sum[0] += part[0] * scale;
         sum[1] += part[1] * scale;
       }
       course.pass(2);
     }
-    places.sums.put(course.turn, sum);
+    places.sums.put(course.turn, sum, is_gated);
   }
-  course.end_product(tiles);
+  course.end_product(tiles, is_shared);
   return course;
 }
 
-// Adds up the same tiles, by the warps for that, each with a buffer of its own. `store(tile, index, total)` is called by a
-// warp's lanes for 16 * COLUMNS indices of each tile; `total(row, column)` adds what the other warps have.
+// Adds up the same tiles, by the warps for that, each with a buffer of its own. `store(tile, take)` is called by whole warps, as
+// is `take()` once in it, which waits: what else is needed is fetched before.
 template <u32 COLUMNS, u32 STAGES, typename Store>
 __device__ __forceinline__ void add_tiles(Course<STAGES>& course, const StepProduct& product,
                                           const TileSums<COLUMNS>& sums, Store store) {
   const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
-  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x, course.turn++)
-    if (course.turn % STEP_ADDERS == adder) sums.add(tile, course.turn, store);
-  course.end_product(product.tiles);
+  for (u32 tile = course.begin(product.is_shared); tile < product.tiles; tile += course.step(product.is_shared), course.turn++)
+    if (course.turn % STEP_ADDERS == adder) store(tile, [&] { return sums.take(course.turn); });
+  course.end_product(product.tiles, product.is_shared);
 }
+
+// What the other block of a pair has of the block's own tiles of a shared product: two rows of a column for each lane of the warp
+// that adds up. A place is written again a layer later, when everybody has what its owner sent behind it.
+struct PairSums {
+  float2 values[OWNED_TILES][32];
+  unsigned long long there[OWNED_TILES];
+
+  // By one thread.
+  __device__ __forceinline__ void initialize() {
+    for (u32 i = 0; i < OWNED_TILES; i++) mbarrier_init(shared_address(there + i), 1);
+  }
+  // The pair's tiles belong to its blocks in turn.
+  static __device__ __forceinline__ bool is_own(u32 tile) { return tile / pair_count() % 2 == pair_rank(); }
+
+  // By the lanes that have a sequence.
+  __device__ __forceinline__ void send(u32 tile, float2 sums) const {
+    const u32 owned = tile / pair_count() / 2, other = pair_rank() ^ 1;
+    send_pair_words(pair_address(shared_address(values[owned] + threadIdx.x % 32), other), __float_as_uint(sums.x),
+                    __float_as_uint(sums.y), pair_address(shared_address(there + owned), other));
+  }
+  // The same lanes; the first must be one of them.
+  __device__ __forceinline__ float2 receive(u32 tile, u32 columns, u32 layer) const {
+    const u32 owned = tile / pair_count() / 2, barrier = shared_address(there + owned);
+    // Some of the bytes may have come already: a round ends with this arrival at the earliest.
+    if (threadIdx.x % 32 == 0) mbarrier_expect(barrier, columns * 64);
+    mbarrier_wait(barrier, layer % 2);
+    return load_shared_float2(shared_address(values[owned] + threadIdx.x % 32));
+  }
+};
 
 #endif

@@ -1,6 +1,6 @@
 // How the weights of a decode step come into shared memory: a ring of stages, filled far ahead by one thread.
 #pragma once
-#include "step-shape.cuh"
+#include "step-pair.cuh"
 
 #if __CUDA_ARCH__ >= 900
 
@@ -39,16 +39,13 @@ __device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 by
 // All threads that compute.
 __device__ __forceinline__ void step_sync() { asm volatile("bar.sync 1, %0;" ::"n"(STEP_THREADS) : "memory"); }
 
-// The same, and the warps that add up.
-__device__ __forceinline__ void product_sync() {
-  asm volatile("bar.sync 2, %0;" ::"n"(STEP_THREADS + STEP_ADDERS * 32) : "memory");
-}
+// All but the producer.
+__device__ __forceinline__ void product_sync() { asm volatile("bar.sync 2, %0;" ::"n"(STEP_BLOCK - 32) : "memory"); }
 
-// The warps that add up, whose lanes may come one by one.
-__device__ __forceinline__ void adders_sync() {
-  __syncwarp();
-  asm volatile("bar.sync 3, %0;" ::"n"(STEP_ADDERS * 32) : "memory");
-}
+// The warp of the block's own norms waits until those that add up have passed: to look for what they have not sent yet would
+// delay what others look for.
+__device__ __forceinline__ void norm_sync() { asm volatile("bar.sync 3, %0;" ::"n"((STEP_ADDERS + 1) * 32) : "memory"); }
+__device__ __forceinline__ void pass_norm() { asm volatile("bar.arrive 3, %0;" ::"n"((STEP_ADDERS + 1) * 32) : "memory"); }
 
 // A product of a packed weight: tiles of 16 rows, which are two octets.
 struct StepProduct {
@@ -57,20 +54,27 @@ struct StepProduct {
   u32 K, tiles;
   // Octets from one tile to the next, and from a tile's first octet to its second.
   u32 stride, second, last;
+  // Whether a tile has gates and ups, and whether a pair of blocks has it together.
+  bool is_gated, is_shared;
   __device__ __forceinline__ u32 octet(u32 tile, u32 half) const { return min(tile * stride + half * second, last); }
 };
 
 __device__ __forceinline__ StepProduct plain_product(const uint4* weight, const __half* scales, u32 K, u32 N) {
-  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1};
+  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1, false, false};
+}
+
+__device__ __forceinline__ StepProduct shared_product(const uint4* weight, const __half* scales, u32 K, u32 N) {
+  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1, false, true};
 }
 
 // Rows f of the weight are gates, rows F + f ups: a tile has eight of each.
 __device__ __forceinline__ StepProduct gated_product(const uint4* weight, const __half* scales, u32 K, u32 F) {
-  return {weight, scales, K, F / 8, 1, F / 8, F / 4 - 1};
+  return {weight, scales, K, F / 8, 1, F / 8, F / 4 - 1, true, false};
 }
 
 // Where a block is in the sequence of all tiles of a step: blocks take them in turn, and go on in turn from product to
-// product, so that nobody has more to do for long. The producer and the warps that compute count alike.
+// product, so that nobody has more to do for long; pairs begin with the same each time. The producer and the warps that compute
+// count alike.
 template <u32 STAGES>
 struct Course {
   u32 first, slot, parity;
@@ -85,16 +89,17 @@ struct Course {
     slot += count;
     if (slot >= STAGES) slot -= STAGES, parity ^= 1;
   }
-  __device__ __forceinline__ void end_product(u32 tiles) {
-    first = (first + gridDim.x - tiles % gridDim.x) % gridDim.x;
+  __device__ __forceinline__ u32 begin(bool is_shared) const { return is_shared ? pair_index() : first; }
+  __device__ __forceinline__ u32 step(bool is_shared) const { return is_shared ? pair_count() : gridDim.x; }
+  __device__ __forceinline__ void end_product(u32 tiles, bool is_shared) {
+    if (!is_shared) first = (first + gridDim.x - tiles % gridDim.x) % gridDim.x;
   }
 };
 
 template <u32 STAGES>
 struct Ring {
-  // Stages that are on their way at a time: with more, what other blocks send comes late, and with fewer the weights do,
-  // where the ring is short.
-  static constexpr u32 IN_FLIGHT = STAGES < 8 ? 3 : 2;
+  // Stages that are on their way at a time: with more, what other blocks send comes late, and with fewer the weights do.
+  static constexpr u32 IN_FLIGHT = 2;
   // A barrier tells its present round from the one before alone. Who has a stage and goes on to the second behind it may
   // look there before the round before has arrived, unless that was one of those which arrive before a stage is asked for.
   static_assert(STAGES >= IN_FLIGHT + 2, "a half's next stage has the ring's previous round behind it");
@@ -104,17 +109,18 @@ struct Ring {
   __device__ __forceinline__ u32 empty_at(u32 slot) const { return empty + slot * 8; }
 };
 
-// Streams the block's tiles of a product into the ring, but only so many stages at a time: a multiprocessor's reads are
+// Streams the block's part of a product into the ring, but only so many stages at a time: a multiprocessor's reads are
 // served in order, so that behind a whole ring on its way the activations, which everybody waits for, would come late.
 template <u32 STAGES>
 __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
                                         unsigned long long policy) {
   constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
-  const u32 pieces = product.K / 32;
-  for (u32 tile = course.first; tile < product.tiles; tile += gridDim.x) {
+  const RowPart part(product.K, product.is_shared);
+  const u32 pieces = product.K / 32, begin = part.first * 8, end = min(begin + part.count * 8, pieces);
+  for (u32 tile = course.begin(product.is_shared); tile < product.tiles; tile += course.step(product.is_shared)) {
     const size_t first = (size_t)product.octet(tile, 0) * 8 * pieces, second = (size_t)product.octet(tile, 1) * 8 * pieces;
-    for (u32 piece = 0; piece < pieces; piece += STAGE_UNITS * 8) {
-      const u32 count = min(STAGE_UNITS * 8, pieces - piece) * 8, place = piece * 8;
+    for (u32 piece = begin; piece < end; piece += STAGE_UNITS * 8) {
+      const u32 count = min(STAGE_UNITS * 8, end - piece) * 8, place = piece * 8;
       const u32 target = ring.stage(course.slot), full = ring.full_at(course.slot);
       mbarrier_wait(ring.empty_at(course.slot), course.parity ^ 1);
       if (course.stages >= IN_FLIGHT) {
@@ -130,7 +136,7 @@ __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>
       course.pass(1);
     }
   }
-  course.end_product(product.tiles);
+  course.end_product(product.tiles, product.is_shared);
 }
 
 #endif

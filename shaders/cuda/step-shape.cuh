@@ -8,16 +8,23 @@ constexpr u32 STEP_THREADS = STEP_WARPS * 32;
 // Warps that only add up what the others have multiplied, so that those need not meet at a tile's end. They take tiles in
 // turn, each with a buffer of its own for the sums.
 constexpr u32 STEP_ADDERS = 2;
-constexpr u32 STEP_BLOCK = (STEP_WARPS + 1 + STEP_ADDERS) * 32;
+// With the warp that computes the norms of the block's own channels (step-norm-many.cuh).
+constexpr u32 STEP_BLOCK = (STEP_WARPS + 1 + STEP_ADDERS + 1) * 32;
 // A stage of the ring: so many units (decode.cu) of two octets of rows, one unit for each warp of half a block; the
 // halves take stages in turn.
 constexpr u32 STAGE_UNITS = 8;
 constexpr u32 STAGE_OCTET = 8192;
 constexpr u32 STAGE_SCALES = 1024;
 constexpr u32 STAGE_BYTES = 18432;
-// The widest row of a product, and a row of it in shared memory: two digits a value, and a unit's scale (`Activations`).
+// The widest row of a product, and of one but `down`.
 constexpr u32 MOST_K = 13824;
-constexpr u32 ACTIVATION_BYTES = MOST_K * 2 + MOST_K / 256 * 4;
+constexpr u32 MOST_NARROW_K = 6912;
+// With more sequences two blocks share the rows of `down` (step-pair.cuh).
+__device__ constexpr bool has_pairs(u32 columns) { return columns > 2; }
+__device__ constexpr u32 most_units(u32 columns) { return (has_pairs(columns) ? MOST_NARROW_K : MOST_K) / 256; }
+static_assert(MOST_NARROW_K % 256 == 0 && MOST_NARROW_K * 2 >= MOST_K, "half a row in whole units");
+// Activations in shared memory (`Activations`): two digits a value, and a unit's scale.
+__device__ constexpr u32 activation_bytes(u32 columns) { return columns * most_units(columns) * (256 * 2 + 4); }
 // Keys that attention looks at in a round, eight for each warp.
 constexpr u32 ROUND_KEYS = STEP_WARPS * 8;
 // Bytes from one head's shares of a round's keys to the next: padded, so that heads lie in different banks.
@@ -34,16 +41,16 @@ constexpr u32 MOST_LAYERS = 64;
 // Shared memory by sequences: the ring's stages and the activations, in whose place attention has its values.
 constexpr u32 STEP_STAGES_1 = 10;
 constexpr u32 STEP_STAGES_2 = 9;
-constexpr u32 STEP_STAGES_4 = 6;
+constexpr u32 STEP_STAGES_4 = 9;
 constexpr u32 STEP_ACTIVATIONS_1 = 43520;
 constexpr u32 STEP_ACTIVATIONS_2 = 55808;
-constexpr u32 STEP_ACTIVATIONS_4 = 111488;
+constexpr u32 STEP_ACTIVATIONS_4 = 55808;
 constexpr u32 STEP_SHARED_1 = STEP_STAGES_1 * STAGE_BYTES + STEP_ACTIVATIONS_1;
 constexpr u32 STEP_SHARED_2 = STEP_STAGES_2 * STAGE_BYTES + STEP_ACTIVATIONS_2;
 constexpr u32 STEP_SHARED_4 = STEP_STAGES_4 * STAGE_BYTES + STEP_ACTIVATIONS_4;
-static_assert(STEP_ACTIVATIONS_1 >= ATTENTION_BYTES && STEP_ACTIVATIONS_1 >= ACTIVATION_BYTES, "one sequence");
-static_assert(STEP_ACTIVATIONS_2 >= 2 * ACTIVATION_BYTES, "activations of two sequences");
-static_assert(STEP_ACTIVATIONS_4 >= 4 * ACTIVATION_BYTES, "activations of four sequences");
+static_assert(STEP_ACTIVATIONS_1 >= ATTENTION_BYTES && STEP_ACTIVATIONS_1 >= activation_bytes(1), "one sequence");
+static_assert(STEP_ACTIVATIONS_2 >= ATTENTION_BYTES && STEP_ACTIVATIONS_2 >= activation_bytes(2), "two sequences");
+static_assert(STEP_ACTIVATIONS_4 >= ATTENTION_BYTES && STEP_ACTIVATIONS_4 >= activation_bytes(4), "four sequences");
 
 // What a layer is made of, in the order of the call's table.
 struct StepLayer {

@@ -90,7 +90,7 @@ export function compileCudaDecode(
   const isOneKernel =
     isPacked &&
     columns <= Math.min(options.stepKernelColumns, MOST_STEP_COLUMNS) &&
-    fitsDecodeStep(text, weights.layers, weights.head);
+    fitsDecodeStep({ ...text, ...options, columns }, weights.layers, weights.head);
   if (isOneKernel) addStep(compiler, weights, columns);
   else addHead(compiler, weights.head, addDecoder(compiler, weights, { lastOut: out }));
   return builder.build();

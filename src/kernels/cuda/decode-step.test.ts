@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { WeightMatrix } from '../kernel.ts';
 import { fitsDecodeStep, stepBlocks, stepMailWords, STEP_SPLITS } from './decode-step.ts';
 
-const SOURCE = ['step-shape.cuh', 'decode-step.cu']
+const SOURCE = ['step-shape.cuh', 'step-pair.cuh', 'decode-step.cu']
   .map((file) => readFileSync(new URL(`../../../shaders/cuda/${file}`, import.meta.url), 'utf8'))
   .join('');
 
@@ -21,11 +21,19 @@ function matrix(N: number, K: number): WeightMatrix {
 }
 
 /** Whether the kernel is asked to take a model of such sizes. */
-function fits({ C = 4096, F = 13_696, H = 32, D = 128, layers = 40 } = {}): boolean {
+function fits({
+  C = 4096,
+  F = 13_696,
+  H = 32,
+  D = 128,
+  layers = 40,
+  columns = 1,
+  multiprocessors = 132,
+} = {}): boolean {
   const qkv = matrix((H + 4) * D, C);
   const layer = { qkv, o: matrix(C, H * D), gateUp: matrix(2 * F, C), down: matrix(C, F) };
   const all = Array.from({ length: layers }, () => layer);
-  return fitsDecodeStep({ C, F, H, D }, all, matrix(1024, C));
+  return fitsDecodeStep({ columns, multiprocessors, C, F, H, KV: 2, D }, all, matrix(1024, C));
 }
 
 describe('the decode step in one kernel', () => {
@@ -46,6 +54,24 @@ describe('the decode step in one kernel', () => {
     expect([fits({ layers }), fits({ layers: layers + 1 })]).toEqual([true, false]);
   });
 
+  it('takes more than two sequences where a pair of blocks has room for its rows and its tiles of `down`', () => {
+    const [narrow, tiles] = [constant('MOST_NARROW_K'), constant('OWNED_TILES')];
+    for (const columns of [3, 4]) {
+      expect(fits({ columns })).toBe(true);
+      expect([fits({ columns, H: narrow / 128 }), fits({ columns, H: narrow / 128 + 1 })]).toEqual([
+        true,
+        false,
+      ]);
+      // 256 tiles of `down`.
+      const fewest = 256 / tiles;
+      expect([
+        fits({ columns, multiprocessors: fewest }),
+        fits({ columns, multiprocessors: fewest - 1 }),
+      ]).toEqual([true, false]);
+    }
+    expect(fits({ columns: 2, H: narrow / 128 + 1, multiprocessors: 2 })).toBe(true);
+  });
+
   it('takes rows that end at half a unit with wide heads, and at any piece with others', () => {
     expect([fits({ F: 13_696 - 128 }), fits({ F: 13_696 - 32 }), fits({ C: 4096 - 64 })]).toEqual([
       true,
@@ -59,6 +85,8 @@ describe('the decode step in one kernel', () => {
 
   it('has no more blocks than the product of fewest tiles', () => {
     expect(stepBlocks({ ...real, multiprocessors: 132 })).toBe(132);
+    // Pairs.
+    expect(stepBlocks({ ...real, multiprocessors: 115 })).toBe(114);
     // 4,096 rows of `o` and `down` in tiles of 16.
     expect(stepBlocks({ ...real, multiprocessors: 300 })).toBe(256);
     // 192 rows of gates and as many of ups in tiles of 8 each; 160 rows of qkv in tiles of 16.

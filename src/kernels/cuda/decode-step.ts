@@ -15,6 +15,12 @@ export const STEP_SPLITS = 64;
 const MOST_C = 4096;
 /** Widest row of a product whose activations fit in shared memory. */
 const MOST_K = 13824;
+/** More sequences than these are computed by pairs of blocks, which share the rows of `down`; `has_pairs` of the kernel. */
+const MOST_UNPAIRED_COLUMNS = 2;
+/** Widest row of the other products then; `MOST_NARROW_K` of the kernel. */
+const MOST_NARROW_K = 6912;
+/** Tiles of `down` that a block of a pair has room for; `OWNED_TILES` of the kernel. */
+const OWNED_TILES = 4;
 /** `MOST_LAYERS` of the kernel. */
 const MOST_LAYERS = 64;
 
@@ -116,8 +122,8 @@ export function stepMailWords({
 }
 
 /**
- * Blocks of the kernel: one on each multiprocessor, but each must have a tile (16 rows, or 8 of gate and of up) of every
- * product, for what it sends says that it is done with what it received.
+ * Blocks of the kernel, an even number: one on each multiprocessor, but each must have a tile (16 rows, or 8 of gate and
+ * of up) of every product, for what it sends says that it is done with what it received.
  */
 export function stepBlocks({
   multiprocessors,
@@ -127,7 +133,8 @@ export function stepBlocks({
   KV,
   D,
 }: Pick<DecodeStepOptions, 'multiprocessors' | 'C' | 'F' | 'H' | 'KV' | 'D'>): number {
-  return Math.min(multiprocessors, Math.ceil(C / 16), F / 8, ((H + 2 * KV) * D) / 16);
+  const most = Math.min(multiprocessors, Math.ceil(C / 16), F / 8, ((H + 2 * KV) * D) / 16);
+  return Math.floor(most / 2) * 2;
 }
 
 /** Where heads have 128 dimensions, a product's row may end half a unit of 256 values behind whole ones. */
@@ -138,16 +145,21 @@ const WIDE_HEAD_ROW_STEP = 128;
  * of 128 dimensions has no code for rows that end elsewhere than at half a unit.
  */
 export function fitsDecodeStep(
-  { C, F, H, D }: Pick<DecodeStepOptions, 'C' | 'F' | 'H' | 'D'>,
+  shape: Pick<DecodeStepOptions, 'columns' | 'multiprocessors' | 'C' | 'F' | 'H' | 'KV' | 'D'>,
   layers: readonly Pick<StepLayer, 'qkv' | 'o' | 'gateUp' | 'down'>[],
   head: WeightMatrix,
 ): boolean {
+  const { columns, C, F, H, D } = shape;
+  const blocks = stepBlocks(shape);
+  const isPaired = columns > MOST_UNPAIRED_COLUMNS;
   const products = [...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down]), head];
   const rowStep = D === 128 ? WIDE_HEAD_ROW_STEP : 1;
   return (
+    blocks > 0 &&
     C <= MOST_C &&
     F <= MOST_K &&
-    H * D <= MOST_K &&
+    H * D <= (isPaired ? MOST_NARROW_K : MOST_K) &&
+    (!isPaired || Math.ceil(C / 16) <= OWNED_TILES * blocks) &&
     layers.length <= MOST_LAYERS &&
     [C, F, H * D].every((K) => K % rowStep === 0) &&
     products.every((weight) => weight.parts.length === 1 && fitsMatvec(weight))

@@ -28,7 +28,8 @@ struct Index {
   u32 x, y, z;
 };
 static thread_local Index threadIdx;
-static const Index blockIdx = {0, 0, 0}, gridDim = {1, 1, 1};
+// One block, or one of a pair.
+static Index blockIdx = {0, 0, 0}, gridDim = {1, 1, 1};
 
 // The block's shared memory, whose addresses are places in it.
 static std::vector<unsigned char> shared_bytes;
@@ -143,10 +144,11 @@ struct Weights {
     }
   }
 
-  // Into the ring, as the producer's copies.
-  void stage() const {
-    for (u32 piece = 0, slot = 0; piece < pieces; piece += STAGE_UNITS * 8, slot++) {
-      const u32 count = min(STAGE_UNITS * 8, pieces - piece) * 8;
+  // The block's part into the ring, as the producer's copies.
+  void stage(const RowPart& part) const {
+    const u32 end = min((part.first + part.count) * 8, pieces);
+    for (u32 piece = part.first * 8, slot = 0; piece < end; piece += STAGE_UNITS * 8, slot++) {
+      const u32 count = min(STAGE_UNITS * 8, end - piece) * 8;
       unsigned char* const target = shared_bytes.data() + slot * STAGE_BYTES;
       for (u32 octet = 0; octet < 2; octet++) {
         const u32 first = octet * 8 * pieces + piece * 8;
@@ -161,45 +163,55 @@ struct Weights {
   }
 };
 
+// What one block has of the totals of a tile: [row][column].
 template <bool ANY_REST, u32 COLUMNS>
-static void run(u32 K) {
+static std::vector<float> multiply(u32 K, const Weights& weights, const std::vector<float>& x, bool is_gated, bool is_shared) {
   // As many as the widest row has.
-  constexpr u32 STAGES = 7, VALUES = STAGES * STAGE_BYTES, SUMS = VALUES + COLUMNS * ACTIVATION_BYTES;
+  constexpr u32 STAGES = 7, VALUES = STAGES * STAGE_BYTES, SUMS = VALUES + activation_bytes(COLUMNS);
   shared_bytes.assign(SUMS + TileSums<COLUMNS>::BYTES, 0xff);
-  std::mt19937 random(K);
-  const Weights weights(K, random);
-  weights.stage();
-  std::normal_distribution<float> normal;
-  std::vector<float> x(COLUMNS * K);
-  for (float& value : x) value = normal(random);
-
+  const RowPart part(K, is_shared);
+  weights.stage(part);
   const Activations<COLUMNS> activations = {reinterpret_cast<uint4*>(shared_bytes.data() + VALUES)};
   const TileSums<COLUMNS> sums = {SUMS};
   const StepPlaces<COLUMNS, STAGES> places = {{0, 0, 0}, VALUES, shared_address(activations.scales()), sums};
-  std::barrier<> stored(THREADS);
+  std::vector<float> totals(16 * COLUMNS);
+  std::barrier<> stored(THREADS), multiplied(THREADS);
   std::vector<std::thread> threads;
   for (u32 thread = 0; thread < THREADS; thread++) {
     threads.emplace_back([&, thread] {
       threadIdx = {thread, 0, 0};
-      for (u32 eight = thread; has_unit(eight, K); eight += THREADS) {
+      for (u32 eight = thread; eight < part.count * 32; eight += THREADS) {
         for (u32 column = 0; column < COLUMNS; column++) {
           float values[8] = {};
-          for (u32 j = 0; j < 8 && eight * 8 + j < K; j++) values[j] = x[column * K + eight * 8 + j];
+          const u32 first = (part.first_octet + eight) * 8;
+          for (u32 j = 0; j < 8 && first + j < K; j++) values[j] = x[column * K + first + j];
           activations.store(eight, column, values);
         }
       }
       stored.arrive_and_wait();
       Course<STAGES> course;
       course.pass(thread / (THREADS / 2));
-      multiply_tiles<ANY_REST>(places, course, K, 1, 0);
+      multiply_tiles<ANY_REST>(places, course, K, 1, is_gated, is_shared, 0);
+      multiplied.arrive_and_wait();
+      if (thread >= WARP) return;
+      const float2 total = sums.take(0);
+      const u32 pair = thread % 8, column = thread / 8;
+      if (column >= COLUMNS) return;
+      totals[(is_gated ? pair : pair * 2) * COLUMNS + column] = total.x;
+      totals[(is_gated ? pair + 8 : pair * 2 + 1) * COLUMNS + column] = total.y;
     });
   }
   for (std::thread& thread : threads) thread.join();
+  return totals;
+}
 
+// The largest error of a tile's totals over the largest that rounding can make.
+template <u32 COLUMNS>
+static double worst_error(u32 K, const Weights& weights, const std::vector<float>& x, const std::vector<float>& totals) {
   double worst = 0;
   for (u32 row = 0; row < 16; row++) {
     for (u32 column = 0; column < COLUMNS; column++) {
-      double wanted = 0, bound = 0, given = 0;
+      double wanted = 0, bound = 0;
       for (u32 unit = 0; unit * 256 < K; unit++) {
         double most = 0, weight = 0;
         for (u32 k = unit * 256; k < min(K, unit * 256 + 256); k++) {
@@ -213,22 +225,40 @@ static void run(u32 K) {
         // Half a step of 16 bits for each value.
         bound += weight * most / (2 * 127 * 256);
       }
-      for (u32 warp = 0; warp < STEP_WARPS; warp++)
-        given += __uint_as_float(load_shared_word(sums.place(0, warp, row, column)));
       // NaN is worse than all.
-      const double error = fabs(given - wanted) / bound;
+      const double error = fabs(totals[row * COLUMNS + column] - wanted) / bound;
       if (!(error <= worst)) worst = error;
     }
   }
-  printf("%s %u %u %g\n", ANY_REST ? "any" : "half", COLUMNS, K, worst);
+  return worst;
+}
+
+template <bool ANY_REST, u32 COLUMNS>
+static void run(u32 K, bool is_gated, u32 blocks) {
+  std::mt19937 random(K);
+  const Weights weights(K, random);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(COLUMNS * K), totals(16 * COLUMNS);
+  for (float& value : x) value = normal(random);
+  gridDim.x = blocks;
+  for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {
+    const std::vector<float> part = multiply<ANY_REST, COLUMNS>(K, weights, x, is_gated, blocks > 1);
+    for (u32 i = 0; i < part.size(); i++) totals[i] += part[i];
+  }
+  printf("%s %u %u %d %u %g\n", ANY_REST ? "any" : "half", COLUMNS, blocks, is_gated, K,
+         worst_error<COLUMNS>(K, weights, x, totals));
 }
 
 template <bool ANY_REST>
 static void run_all(std::initializer_list<u32> widths) {
   for (const u32 K : widths) {
-    run<ANY_REST, 1>(K);
-    run<ANY_REST, 2>(K);
-    run<ANY_REST, 4>(K);
+    run<ANY_REST, 1>(K, false, 1);
+    run<ANY_REST, 2>(K, false, 1);
+    // A row that only pairs of blocks have room for is run by them alone.
+    if (K <= MOST_NARROW_K) run<ANY_REST, 4>(K, false, 1);
+    run<ANY_REST, 4>(K, false, 2);
+    run<ANY_REST, 1>(K, true, 1);
+    if (K <= MOST_NARROW_K) run<ANY_REST, 4>(K, true, 1);
   }
 }
 

@@ -20,6 +20,7 @@ const absent = nvcc ? '' : ' (nvcc is absent: CUDA_HOME, PATH and the cache fold
 const INSTRUCTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'mma.cuh': {
     load_shared_vector: 'return *reinterpret_cast<const uint4*>(shared_bytes.data() + source);',
+    load_shared_float2: 'return *reinterpret_cast<const float2*>(shared_bytes.data() + source);',
     load_shared_word: 'return *reinterpret_cast<const u32*>(shared_bytes.data() + source);',
     load_shared_half: 'return *reinterpret_cast<const __half*>(shared_bytes.data() + source);',
     store_shared_word: '*reinterpret_cast<u32*>(shared_bytes.data() + target) = value;',
@@ -43,6 +44,10 @@ interface Case {
   /** Whether rows end at half a unit at most, or anywhere. */
   readonly rest: string;
   readonly columns: number;
+  /** Of blocks that multiply a row together. */
+  readonly blocks: number;
+  /** Whether a tile has eight gates and eight ups. */
+  readonly isGated: boolean;
   readonly K: number;
   /** Over the largest that rounding can make. */
   readonly error: number;
@@ -65,13 +70,15 @@ describe.skipIf(!nvcc)(`a tile of a decode step's product on the CPU${absent}`, 
   }, 120_000);
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('errs by what rounding takes, however many sequences, and wherever rows end', () => {
-    expect(cases).toHaveLength(48);
+  it('errs by what rounding takes, however many sequences and blocks, and wherever rows end', () => {
+    expect(cases).toHaveLength(90);
+    expect(cases.filter(({ blocks }) => blocks === 2)).toHaveLength(16);
     expect(cases.filter(({ error }) => !(error < 1))).toEqual([]);
   });
 });
 
 function readCase(line: string): Case {
-  const [rest, columns, K, error] = line.split(' ');
-  return { rest: String(rest), columns: Number(columns), K: Number(K), error: Number(error) };
+  const [rest = '', ...numbers] = line.split(' ');
+  const [columns = NaN, blocks = NaN, isGated, K = NaN, error = NaN] = numbers.map(Number);
+  return { rest, columns, blocks, isGated: isGated === 1, K, error };
 }
