@@ -67,7 +67,8 @@ describe.each(LAYERS)('a decode step of the real shapes in one kernel, %i layers
     expect(many.text.decodePlan(columns).calls.length).toBeGreaterThan(10);
     const wanted = await decode(many, columns);
     const given = await decode(one, columns);
-    given.forEach((logits, step) => expectClose(logits, wanted[step], 3e-3));
+    // 1.2e-4 to 2.2e-4 were measured: activations are 16 bits by 256 values here, and f16 there.
+    given.forEach((logits, step) => expectClose(logits, wanted[step], 6e-4));
   });
 });
 
