@@ -5,7 +5,8 @@
 // Every place is written once a layer, and the lowest bit of what is written is the layer's seal: 0 and 1 in turn. What
 // is sealed is written and read by one instruction, so a value with the right seal is whole, and nothing else has to be
 // ordered. A place may be written again in the next layer because whoever writes it has received something from every block
-// in between, and each block sends that after it has read the place: every block must have a tile of each product.
+// in between, and each block sends that after it has read the place: every block must have a tile of each product. (Of more than
+// one sequence, what comes from every block are the sums of squares of its tiles of `o` and `down`.)
 #pragma once
 #include "step-shape.cuh"
 
