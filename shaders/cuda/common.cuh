@@ -54,8 +54,9 @@ struct Step {
   u32 reserved[3];
 };
 
-// Programmatic dependent launch: every kernel lets the next one start early and, before it touches what an earlier one
-// wrote, waits for the end of all earlier ones. What does not depend on them (weights) may be fetched in between.
+// Programmatic dependent launch: a kernel lets the next one start early and, before it touches what an earlier one wrote,
+// waits for the end of all earlier ones. What does not depend on them (weights) may be fetched in between, so one that writes
+// weights lets nobody start early.
 __device__ __forceinline__ void launch_dependents() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");

@@ -13,7 +13,7 @@ constexpr u32 PACK_SHARED = 65536;
 // Packs rows in place, once after a load: one block an octet.
 KERNEL(pack_q4, 256, PACK_SHARED)(uint4* weight, __half* weight_scale, u32 K) {
   extern __shared__ uint4 pack_memory[];
-  begin_kernel();
+  wait_for_earlier_kernels();
   const PackedRows rows(K);
   const u32 count = 8 * rows.pieces;
   uint4* const mine = weight + (size_t)blockIdx.x * count;

@@ -145,7 +145,7 @@ __device__ __forceinline__ u32 pcg(u32 value) {
 }
 
 KERNEL(fill_random, 256, 0)(u32* words, u32 COUNT, u32 SEED, u32 KEEP, u32 FORCE) {
-  begin_kernel();
+  wait_for_earlier_kernels();
   const u32 i = (blockIdx.y * 32768 + blockIdx.x) * 256 + threadIdx.x;
   if (i < COUNT) words[i] = (pcg(i ^ pcg(SEED)) & KEEP) | FORCE;
 }
