@@ -302,7 +302,6 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   }
   // All blocks have looked by now: this one received from each of them.
   if (blockIdx.x == 0 && threadIdx.x == 0) *mail.turns = shared_turns + shape.layers;
-  __syncwarp();
   if (HAS_PAIRS) pair_sync();
 }
 

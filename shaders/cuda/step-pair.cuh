@@ -27,8 +27,9 @@ struct RowPart {
   }
 };
 
-// All threads of both blocks that have not ended.
+// All threads of both blocks that have not ended, by whole warps.
 __device__ __forceinline__ void pair_sync() {
+  __syncwarp();
   asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
 }
 
