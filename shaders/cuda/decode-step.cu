@@ -60,8 +60,7 @@ struct StepProducts {
       case GATE_UP:
         return gated_product(layer.gate_up, layer.gate_up_scale, shape.C, shape.F);
       case DOWN:
-        return HAS_PAIRS ? shared_product(layer.down, layer.down_scale, shape.F, shape.C)
-                         : plain_product(layer.down, layer.down_scale, shape.F, shape.C);
+        return plain_product(layer.down, layer.down_scale, shape.F, shape.C, HAS_PAIRS);
       default:
         return plain_product(head, head_scale, shape.C, shape.V);
     }

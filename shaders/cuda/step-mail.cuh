@@ -6,7 +6,8 @@
 // is sealed is written and read by one instruction, so a value with the right seal is whole, and nothing else has to be
 // ordered. A place may be written again in the next layer because whoever writes it has received something from every block
 // in between, and each block sends that after it has read the place: every block must have a tile of each product. (Of more than
-// one sequence, what comes from every block are the sums of squares of its tiles of `o` and `down`.)
+// one sequence, what comes from every block are the sums of squares of its tiles of `o` and `down`. The block's own norms look too,
+// in a warp of their own: those that add up wait for its scale before they send what comes behind.)
 #pragma once
 #include "step-shape.cuh"
 

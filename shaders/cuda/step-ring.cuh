@@ -36,7 +36,7 @@ __device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 by
       : "memory");
 }
 
-// All threads that compute.
+// All threads that multiply.
 __device__ __forceinline__ void step_sync() { asm volatile("bar.sync 1, %0;" ::"n"(STEP_THREADS) : "memory"); }
 
 // All but the producer.
@@ -59,12 +59,9 @@ struct StepProduct {
   __device__ __forceinline__ u32 octet(u32 tile, u32 half) const { return min(tile * stride + half * second, last); }
 };
 
-__device__ __forceinline__ StepProduct plain_product(const uint4* weight, const __half* scales, u32 K, u32 N) {
-  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1, false, false};
-}
-
-__device__ __forceinline__ StepProduct shared_product(const uint4* weight, const __half* scales, u32 K, u32 N) {
-  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1, false, true};
+__device__ __forceinline__ StepProduct plain_product(const uint4* weight, const __half* scales, u32 K, u32 N,
+                                                     bool is_shared = false) {
+  return {weight, scales, K, (N + 15) / 16, 2, 1, N / 8 - 1, false, is_shared};
 }
 
 // Rows f of the weight are gates, rows F + f ups: a tile has eight of each.

@@ -2,7 +2,7 @@
 #pragma once
 #include "decode.cuh"
 
-// Warps that multiply, and compute all that is no product; one more is the producer.
+// Warps that multiply, and compute all that is no product but the norms of the block's own channels; one more is the producer.
 constexpr u32 STEP_WARPS = 16;
 constexpr u32 STEP_THREADS = STEP_WARPS * 32;
 // Warps that only add up what the others have multiplied, so that those need not meet at a tile's end. They take tiles in
@@ -16,7 +16,7 @@ constexpr u32 STAGE_UNITS = 8;
 constexpr u32 STAGE_OCTET = 8192;
 constexpr u32 STAGE_SCALES = 1024;
 constexpr u32 STAGE_BYTES = 18432;
-// The widest row of a product, and of one but `down`.
+// The widest row of a product, and of all but `down` where blocks are pairs.
 constexpr u32 MOST_K = 13824;
 constexpr u32 MOST_NARROW_K = 6912;
 // With more sequences two blocks share the rows of `down` (step-pair.cuh).
