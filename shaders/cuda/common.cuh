@@ -113,6 +113,19 @@ __device__ __forceinline__ float block_max(float value) {
   return largest;
 }
 
+// 2^x and 1 / x to the last bit or two, without the code for results and divisors that are denormal.
+__device__ __forceinline__ float exp2_near(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
+__device__ __forceinline__ float reciprocal_near(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 __device__ __forceinline__ float dot(float4 a, float4 b) { return a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }

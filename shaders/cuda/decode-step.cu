@@ -32,9 +32,8 @@ __device__ __forceinline__ void send_turned(const RopeTarget& rope, bool is_mine
   const float low = sums.x + added.x, high = sums.y + added.y;
   const u32 word = pack_halves((is_turned ? low * turn.x - high * turn.y : low) * scale,
                                (is_turned ? high * turn.x + low * turn.y : high) * scale);
-  if (!is_mine) return;
-  send_words(sent + n / 8, word, seal);
-  if (head >= rope.H) *reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension) = word;
+  send_words(sent + n / 8, word, is_mine, seal);
+  if (is_mine && head >= rope.H) *reinterpret_cast<u32*>((is_key ? keys : values) + place + dimension) = word;
 }
 
 // The products of a step in their order, each the only one of its code: all of them written out are more instructions than
@@ -67,6 +66,12 @@ struct StepProducts {
   }
 };
 
+// The weights of the norm that follows a layer.
+template <typename Products>
+__device__ __forceinline__ const float4* norm_after(const Products& products, const float4* final_norm, u32 layer) {
+  return layer + 1 < products.shape.layers ? products.layers.items[layer + 1].input_norm : final_norm;
+}
+
 // The norm before a product that follows one, or before the first.
 template <typename Products>
 __device__ __forceinline__ StepNorm norm_before(const Products& products, const StepMail& mail,
@@ -90,21 +95,22 @@ __device__ __forceinline__ SharedNorm shared_norm_before(const Products& product
   float4* const stream = reinterpret_cast<float4*>(mail.stream);
   if (index % 4 == GATE_UP)
     return {layers[layer].post_attention_norm, mail.projected, mail.projected_added, mail.projected_squares, mail.stream_normed,
-            seal, mail.middle_squares, mail.middle_normed, layer + 1 < count ? layers[layer + 1].input_norm : final_norm, seal,
-            stream};
+            seal, mail.middle_squares, mail.middle_normed, norm_after(products, final_norm, layer), seal, stream};
   return {index > 0 ? layers[layer - 1].post_mlp_norm : nullptr, mail.reduced, mail.reduced_added, mail.reduced_squares,
           mail.middle_normed, seal ^ 1, mail.stream_squares, mail.stream_normed,
           layer < count ? layers[layer].pre_mlp_norm : nullptr, seal, stream};
 }
 
-// A tile of `o` or `down` of more than one sequence: a pair of rows of a column, with their weights of the norms.
+// A tile of `o` or `down` of more than one sequence: a pair of rows of a column, with their weights of the norms. By a whole
+// warp, some lanes of which have no column.
 __device__ __forceinline__ void send_added(const StepShape& shape, const StepMail& mail, bool is_reduced, u32 tile, u32 pair,
-                                           u32 column, float2 post, float2 pre, float2 sums, u32 seal) {
+                                           u32 column, bool has_column, float2 post, float2 pre, float2 sums, u32 seal) {
   const u32 place = column * shape.C + tile * 16 + pair * 2;
-  const float squares = column_sum(sums.x * sums.x + sums.y * sums.y, 0xffu << (threadIdx.x & 24));
+  const float squares = column_sum(sums.x * sums.x + sums.y * sums.y);
   const float scale = tile_scale(squares, 1);
   send_words((is_reduced ? mail.reduced_added : mail.projected_added) + place / 8,
-             pack_halves(sums.x * post.x * pre.x * scale, sums.y * post.y * pre.y * scale), seal);
+             pack_halves(sums.x * post.x * pre.x * scale, sums.y * post.y * pre.y * scale), has_column, seal);
+  if (!has_column) return;
   if (pair == 0)
     send_number(reinterpret_cast<u32*>((is_reduced ? mail.reduced_squares : mail.projected_squares) + tile) + column, squares,
                 seal);
@@ -161,21 +167,19 @@ __device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COL
         if (has_column && n < shape.C)
           send_pair(reinterpret_cast<uint2*>(part == O ? mail.projected : mail.reduced) + n / 2, sums, seal);
       } else {
-        const u32 next = i / 4 + 1;
-        const float4* const after_down = next < shape.layers ? products.layers.items[next].input_norm : final_norm;
+        const float4* const after_down = norm_after(products, final_norm, i / 4);
         const float2 post = reinterpret_cast<const float2*>(part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm)[n / 2];
         const float2 pre = reinterpret_cast<const float2*>(part == DOWN ? after_down : layer.pre_mlp_norm)[n / 2];
         float2 sums = total();
-        if (!has_column) return;
         if (has_pairs(COLUMNS) && part == DOWN) {
           if (!PairSums::is_own(tile)) {
-            pair_sums.send(tile, sums);
+            if (has_column) pair_sums.send(tile, sums);
             return;
           }
           const float2 other = pair_sums.receive(tile, shape.columns, i / 4);
           sums.x += other.x, sums.y += other.y;
         }
-        send_added(shape, mail, part == DOWN, tile, pair, column, post, pre, sums, seal);
+        send_added(shape, mail, part == DOWN, tile, pair, column, has_column, post, pre, sums, seal);
       }
     });
     __syncwarp();
@@ -280,6 +284,8 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
         receive_normed<COLUMNS>(shape, shared_norm_before(products, mail, final_norm, i, seal), x, parts[i / 2 % 2], scales,
                                 i / 2);
       if (part == QKV) prefetch_cache<D>(shape, keys, layer, most);
+      if (part == QKV) prefetch_norms(shape, layer.post_attention_norm, layer.pre_mlp_norm);
+      if (part == GATE_UP) prefetch_norms(shape, layer.post_mlp_norm, norm_after(products, final_norm, i / 4));
     } else {
       step_sync();
       if (part == O) {

@@ -21,6 +21,28 @@ __device__ __forceinline__ u32 most_splits(const StepShape& shape) {
   return max(min(STEP_SPLITS, gridDim.x / (shape.KV * shape.columns)), 1u);
 }
 
+// The largest of a warp's numbers: as integers they have the same order, where negative ones are turned.
+__device__ __forceinline__ float warp_largest(float value) {
+  const int bits = __float_as_int(value);
+  const int most = __reduce_max_sync(~0u, bits ^ (bits >> 31 & 0x7fffffff));
+  return __int_as_float(most ^ (most >> 31 & 0x7fffffff));
+}
+
+// Sums of eight values over a warp: lane i gets that of value i / 4. At each step a lane gives its partner half of what it has.
+__device__ __forceinline__ float sum_eight(const float v[8]) {
+  const u32 lane = threadIdx.x % 32;
+  float four[4], two[2];
+#pragma unroll
+  for (u32 i = 0; i < 4; i++)
+    four[i] = (lane & 16 ? v[i + 4] : v[i]) + __shfl_xor_sync(~0u, lane & 16 ? v[i] : v[i + 4], 16);
+#pragma unroll
+  for (u32 i = 0; i < 2; i++)
+    two[i] = (lane & 8 ? four[i + 2] : four[i]) + __shfl_xor_sync(~0u, lane & 8 ? four[i] : four[i + 2], 8);
+  float sum = (lane & 4 ? two[1] : two[0]) + __shfl_xor_sync(~0u, lane & 4 ? two[0] : two[1], 4);
+  sum += __shfl_xor_sync(~0u, sum, 2);
+  return sum + __shfl_xor_sync(~0u, sum, 1);
+}
+
 // Joins the splits of every head: a warp takes eight dimensions of a head, a lane every 32nd split.
 template <int D>
 __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKeys* keys, const StepMail& mail, u32 seal) {
@@ -42,7 +64,8 @@ __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKe
         stats = look_at_pair(mail.stats + place);
       } while (octet_is_missing(octet, seal) | pair_is_missing(stats, seal));
       const float2 mine = opened_pair(stats);
-      const float largest = fmaxf(best, mine.x), decay = exp2f(best - largest), share = mine.y * exp2f(mine.x - largest);
+      const float largest = fmaxf(best, mine.x), decay = exp2_near(best - largest);
+      const float share = mine.y * exp2_near(mine.x - largest);
       float v[8];
       floats_of_halves(v, opened_octet(octet));
       best = largest;
@@ -50,12 +73,14 @@ __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKe
 #pragma unroll
       for (u32 j = 0; j < 8; j++) out[j] = out[j] * decay + v[j] * share;
     }
-    const float largest = warp_max(best), decay = exp2f(best - largest);
-    const float inverse = 1 / warp_sum(total * decay);
+    const float decay = exp2_near(best - warp_largest(best));
 #pragma unroll
-    for (u32 j = 0; j < 8; j++) out[j] = warp_sum(out[j] * decay) * inverse;
-    if (lane != 0) continue;
-    send_octet(mail.attended + item, octet_of(out), seal);
+    for (u32 j = 0; j < 8; j++) out[j] *= decay;
+    const float value = sum_eight(out) * reciprocal_near(warp_sum(total * decay));
+    const u32 word = pack_halves(value, __shfl_down_sync(~0u, value, 4));
+    const u32 second = __shfl_down_sync(~0u, word, 8), third = __shfl_down_sync(~0u, word, 16);
+    const u32 fourth = __shfl_down_sync(~0u, word, 24);
+    if (lane == 0) send_octet(mail.attended + item, make_uint4(word, second, third, fourth), seal);
   }
 }
 
@@ -115,14 +140,20 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
   load_keys(begin);
   copy_values(begin);
   // A thread waits for a part of the queries, of the new key or of the new value, which whoever brings it into shared memory
-  // keeps until its round. Neighbouring heads' chunks are in turned order, to use all banks.
-  const auto query_place = [&](u32 head, u32 chunk) { return queries + head * D * 2 + (chunk ^ head % 2 * 4 % CHUNKS) * 16; };
+  // keeps until its round. A head's queries lie as the mma take them, by four chunks and in these by word: [word][chunk]. The heads'
+  // vectors are in turned order, to use all banks.
+  constexpr u32 ALIKE = CHUNKS < 8 ? 8 / CHUNKS : 1;
+  const auto query_place = [&](u32 head, u32 vector) {
+    return queries + head * D * 2 + (vector ^ head / ALIKE % (8 / ALIKE)) * 16;
+  };
   const bool has_new = new_index >= begin && new_index < end;
   const bool has_value = has_new && (new_index - begin) * CHUNKS % STEP_THREADS / CHUNKS == threadIdx.x / CHUNKS;
   if (threadIdx.x < 16 * CHUNKS) {
     const u32 head = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-    store_shared_vector(query_place(head, chunk),
-                        receive_octet(sent + (kv * heads + min(head, heads - 1)) * CHUNKS + chunk, seal));
+    const uint4 query = receive_octet(sent + (kv * heads + min(head, heads - 1)) * CHUNKS + chunk, seal);
+#pragma unroll
+    for (u32 word = 0; word < 4; word++)
+      store_shared_word(query_place(head, chunk / 4 * 4 + word) + chunk % 4 * 4, word_of(query, word));
   } else if (has_new && threadIdx.x < 17 * CHUNKS) {
     store_shared_vector(fresh_key + threadIdx.x % CHUNKS * 16, receive_octet(new_key + threadIdx.x % CHUNKS, seal));
   }
@@ -133,16 +164,20 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
     if (first != begin) copy_values(first);
     if (has_value && new_index - first < ROUND_KEYS)
       store_shared_vector(value_place(new_index - first, threadIdx.x % CHUNKS), value);
-    float scores[4] = {};
     const bool is_new = min(first + warp * 8 + group, end - 1) == new_index;
+    // Two sums, as one waits for the mma before.
+    float scores[4] = {}, more[4] = {};
 #pragma unroll
     for (u32 i = 0; i < D / 32; i++) {
-      const uint4 low = load_shared_vector(query_place(group, i * 4 + quarter));
-      const uint4 high = load_shared_vector(query_place(group + 8, i * 4 + quarter));
+      u32 low[4], high[4];
+      load_matrices(low, query_place(lane % 16, i * 4 + lane / 16));
+      load_matrices(high, query_place(lane % 16, i * 4 + lane / 16 + 2));
       if (is_new) key[i] = load_shared_vector(fresh_key + (i * 4 + quarter) * 16);
-      mma(scores, low.x, high.x, low.y, high.y, key[i].x, key[i].y);
-      mma(scores, low.z, high.z, low.w, high.w, key[i].z, key[i].w);
+      mma(scores, low[0], low[1], low[2], low[3], key[i].x, key[i].y);
+      mma(more, high[0], high[1], high[2], high[3], key[i].z, key[i].w);
     }
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) scores[i] += more[i];
     if (first + ROUND_KEYS < end) load_keys(first + ROUND_KEYS);
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
@@ -157,15 +192,11 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
     step_sync();
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
-      float largest = best[half];
-#pragma unroll
-      for (u32 i = 0; i < STEP_WARPS / 4; i++) {
-        const float4 four = shared_best[group + half * 8][i];
-        largest = fmaxf(fmaxf(fmaxf(four.x, four.y), fmaxf(four.z, four.w)), largest);
-      }
-      const float decay = exp2f(best[half] - largest);
+      const float4 four = shared_best[group + half * 8][quarter];
+      const float largest = fmaxf(quad_max(fmaxf(fmaxf(four.x, four.y), fmaxf(four.z, four.w))), best[half]);
+      const float decay = exp2_near(best[half] - largest);
       best[half] = largest;
-      const float low = exp2f(scores[half * 2] - largest), high = exp2f(scores[half * 2 + 1] - largest);
+      const float low = exp2_near(scores[half * 2] - largest), high = exp2_near(scores[half * 2 + 1] - largest);
       store_shared_word(shares + (group + half * 8) * SHARE_PITCH + (warp * 8 + quarter * 2) * 2, pack_halves(low, high));
       total[half] = total[half] * decay + low + high;
       const float sum = quad_sum(total[half]);
@@ -181,24 +212,20 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
       // For the last round; here, because its reads need not wait for those of the values.
 #pragma unroll
       for (u32 half = 0; half < 2; half++) {
-        whole[half] = 0;
-#pragma unroll
-        for (u32 i = 0; i < STEP_WARPS / 4; i++) {
-          const float4 four = shared_total[group + half * 8][i];
-          whole[half] += four.x + four.y + four.z + four.w;
-        }
+        const float4 four = shared_total[group + half * 8][quarter];
+        whole[half] = quad_sum(four.x + four.y + (four.z + four.w));
       }
 #pragma unroll
       for (u32 i = 0; i < ROUND_KEYS / 32; i++) {
         const u32 index = i * 32 + lane;
         u32 v[4];
         load_matrices_transposed(v, values + index * D * 2 + (warp ^ (index % 8 % CHUNKS)) * 16);
-        const u32 place = shares + group * SHARE_PITCH + (i * 32 + quarter * 2) * 2;
 #pragma unroll
-        for (u32 j = 0; j < 2; j++)
-          mma(output[j], load_shared_word(place + j * 32), load_shared_word(place + j * 32 + 8 * SHARE_PITCH),
-              load_shared_word(place + j * 32 + 16), load_shared_word(place + j * 32 + 16 + 8 * SHARE_PITCH), v[j * 2],
-              v[j * 2 + 1]);
+        for (u32 j = 0; j < 2; j++) {
+          u32 share[4];
+          load_matrices(share, shares + lane % 16 * SHARE_PITCH + (i * 32 + j * 16 + lane / 16 * 8) * 2);
+          mma(output[j], share[0], share[1], share[2], share[3], v[j * 2], v[j * 2 + 1]);
+        }
       }
     }
     if (first + ROUND_KEYS < end) step_sync();
@@ -207,14 +234,13 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
       const u32 head = group + half * 8;
-      if (head >= heads) break;
       const size_t place = (size_t)(first_head + head) * STEP_SPLITS + split;
-      const float inverse = 1 / whole[half];
+      const float inverse = reciprocal_near(whole[half]);
       send_words(mail.parts + place * CHUNKS + warp,
                  pack_halves((output[0][half * 2] + output[1][half * 2]) * inverse,
                              (output[0][half * 2 + 1] + output[1][half * 2 + 1]) * inverse),
-                 seal);
-      if (warp == 0 && quarter == 0) send_pair(mail.stats + place, make_float2(best[half], whole[half]), seal);
+                 head < heads, seal);
+      if (head < heads && warp == 0 && quarter == 0) send_pair(mail.stats + place, make_float2(best[half], whole[half]), seal);
     }
   }
 }

@@ -81,12 +81,11 @@ __device__ __forceinline__ uint4 receive_octet(const uint4* place, u32 seal) {
   return opened_octet(octet);
 }
 
-// By four neighbouring lanes that have a word each of an octet.
-__device__ __forceinline__ void send_words(uint4* place, u32 word, u32 seal) {
-  const u32 lane = threadIdx.x % 32, quad = 0xfu << (lane & 28);
-  const u32 second = __shfl_down_sync(quad, word, 1, 4), third = __shfl_down_sync(quad, word, 2, 4);
-  const u32 fourth = __shfl_down_sync(quad, word, 3, 4);
-  if (lane % 4 == 0) send_octet(place, make_uint4(word, second, third, fourth), seal);
+// By a whole warp, in which four neighbouring lanes have a word each of an octet, or none.
+__device__ __forceinline__ void send_words(uint4* place, u32 word, bool is_there, u32 seal) {
+  const u32 second = __shfl_down_sync(~0u, word, 1, 4), third = __shfl_down_sync(~0u, word, 2, 4);
+  const u32 fourth = __shfl_down_sync(~0u, word, 3, 4);
+  if (is_there && threadIdx.x % 4 == 0) send_octet(place, make_uint4(word, second, third, fourth), seal);
 }
 
 // Numbers in f32, each with a seal of its own.

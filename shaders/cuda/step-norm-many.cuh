@@ -63,10 +63,10 @@ __device__ __forceinline__ float tile_scale(float squares, int sign) {
   return __uint_as_float((u32)(127 + sign * (6 - half)) << 23);
 }
 
-// Sums over the eight lanes that have a column; `mask`: who comes here.
-__device__ __forceinline__ float column_sum(float value, u32 mask = 0xffffffffu) {
+// Sums over the eight lanes that have a column.
+__device__ __forceinline__ float column_sum(float value) {
 #pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) value += __shfl_xor_sync(mask, value, offset);
+  for (u32 offset = 4; offset > 0; offset >>= 1) value += __shfl_xor_sync(~0u, value, offset);
   return value;
 }
 

@@ -26,7 +26,7 @@ struct Activations {
     for (u32 j = 0; j < 8; j++) most = fmaxf(most, fabsf(v[j]));
     // Not negative: as integers they have the same order.
     most = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(most)));
-    const float inverse = __fdividef(MOST_DIGITS, most);
+    const float inverse = MOST_DIGITS * reciprocal_near(most);
     // An f32 of 1.5 * 2^23 counts ones. With half a high digit more, the high byte is rounded and the low one from 0 on.
     u32 bits[8];
 #pragma unroll
