@@ -284,8 +284,6 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
         receive_normed<COLUMNS>(shape, shared_norm_before(products, mail, final_norm, i, seal), x, parts[i / 2 % 2], scales,
                                 i / 2);
       if (part == QKV) prefetch_cache<D>(shape, keys, layer, most);
-      if (part == QKV) prefetch_norms(shape, layer.post_attention_norm, layer.pre_mlp_norm);
-      if (part == GATE_UP) prefetch_norms(shape, layer.post_mlp_norm, norm_after(products, final_norm, i / 4));
     } else {
       step_sync();
       if (part == O) {

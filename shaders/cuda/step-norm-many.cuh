@@ -33,13 +33,29 @@ struct SharedNorm {
 template <u32 COLUMNS>
 struct NormScales {
   float present[2][COLUMNS], factor[2][COLUMNS];
+  // The sums of squares of what `o` or `down` gave, which the warps that multiply add up for themselves, for the norm's warp.
+  float squares[2][COLUMNS];
   // Of even and odd norms, as who waits for one may come after the next is there, but never after the one behind that: a
   // barrier tells its present round from the one before alone.
-  unsigned long long there[2];
+  unsigned long long there[2], squares_there[2];
 
   // By one thread.
   __device__ __forceinline__ void initialize() {
-    for (u32 i = 0; i < 2; i++) mbarrier_init(shared_address(there + i), 1);
+    for (u32 i = 0; i < 2; i++) {
+      mbarrier_init(shared_address(there + i), 1);
+      mbarrier_init(shared_address(squares_there + i), 1);
+    }
+  }
+  // By one thread; of norms behind the first.
+  __device__ __forceinline__ void put_squares(u32 turn, const float (&sums)[COLUMNS]) {
+#pragma unroll
+    for (u32 column = 0; column < COLUMNS; column++) squares[turn % 2][column] = sums[column];
+    mbarrier_arrive(shared_address(squares_there + turn % 2));
+  }
+  // By a warp.
+  __device__ __forceinline__ float wait_for_squares(u32 turn, u32 column) const {
+    mbarrier_wait(shared_address(squares_there + turn % 2), (turn - 1) / 2 % 2);
+    return squares[turn % 2][min(column, COLUMNS - 1)];
   }
   // `turn`: the norm's index in the step.
   __device__ __forceinline__ void put(u32 turn, u32 column, float scale) {
@@ -154,7 +170,7 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
 // `turn`: the norm's index in the step.
 template <u32 COLUMNS>
 __device__ __forceinline__ void receive_normed(const StepShape& shape, const SharedNorm& norm, const Activations<COLUMNS>& x,
-                                               float (*parts)[COLUMNS], const NormScales<COLUMNS>& scales, u32 turn) {
+                                               float (*parts)[COLUMNS], NormScales<COLUMNS>& scales, u32 turn) {
   const u32 octets = shape.C / 8, i = threadIdx.x;
   const bool is_mine = i < octets;
   uint4 before[COLUMNS] = {}, added[COLUMNS] = {}, squares = {};
@@ -184,6 +200,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
       if (i % 2 == 0) sums[column] = __uint_as_float(opened(word_of(squares, column)));
   }
   sum_columns<COLUMNS>(sums, parts);
+  if (i == 0) scales.put_squares(turn, sums);
   scales.wait(turn - 1);
   if (has_unit(i, shape.C))
 #pragma unroll
@@ -200,34 +217,6 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
   step_sync();
 }
 
-// The sum of squares of a column of what `o` or `down` gave, by a warp of which eight lanes want the same column's.
-template <u32 COLUMNS>
-__device__ __forceinline__ float receive_tile_squares(const StepShape& shape, const SharedNorm& norm, u32 wanted) {
-  constexpr u32 VECTORS = MOST_C / 16 / 32;
-  const u32 lane = threadIdx.x % 32, tiles = shape.C / 16;
-  uint4 words[VECTORS];
-  u32 is_missing;
-  do {
-    is_missing = 0;
-#pragma unroll
-    for (u32 i = 0; i < VECTORS; i++)
-      words[i] = lane + i * 32 < tiles ? look_at_numbers(norm.projected_squares + lane + i * 32) : make_uint4(0, 0, 0, 0);
-#pragma unroll
-    for (u32 i = 0; i < VECTORS; i++)
-      if (lane + i * 32 < tiles) is_missing |= squares_are_missing(words[i], shape.columns, norm.seal);
-  } while (is_missing);
-  float sum = 0;
-#pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++) {
-    float part = 0;
-#pragma unroll
-    for (u32 i = 0; i < VECTORS; i++) part += __uint_as_float(opened(word_of(words[i], column)));
-    part = warp_sum(part);
-    if (column == wanted) sum = part;
-  }
-  return sum;
-}
-
 // The norms of the octets of channels that are the block's own, by a warp of which eight lanes have a column: the new stream,
 // its sums of squares, and when all blocks' are there the scale.
 template <u32 COLUMNS>
@@ -235,28 +224,27 @@ __device__ __forceinline__ void norm_own(const StepShape& shape, const SharedNor
   const u32 column = threadIdx.x % 32 / 8, lane = threadIdx.x % 8, octets = shape.C / 8;
   const u32 blocks = min(gridDim.x, octets), first = blockIdx.x + lane * gridDim.x;
   const bool has_column = column < shape.columns;
-  // What needs no waiting comes before; of further octets, where there are fewer blocks, in their turn.
-  float stream[8] = {}, weight[8] = {};
-  const auto load = [&](u32 octet) {
+  // The first octet's values come before the sums that they wait for; those of further ones, where there are fewer blocks, behind.
+  float stream[8] = {}, weight[8] = {}, values[8] = {};
+  const auto receive = [&](u32 octet) {
     const u32 place = (column * octets + octet) * 2;
     put_eight(stream, norm.stream[place], norm.stream[place + 1]);
     put_eight(weight, norm.post[octet * 2], norm.post[octet * 2 + 1]);
-  };
-  if (has_column && first < octets) load(first);
-  const float projected = receive_tile_squares<COLUMNS>(shape, norm, column);
-  const float scale = norm_scale(shape, projected);
-  float sum = 0;
-#pragma unroll 1
-  for (u32 octet = first; has_column && octet < octets; octet += 8 * gridDim.x) {
-    const u32 place = (column * octets + octet) * 2;
-    if (octet != first) load(octet);
-    float values[8];
     uint4 low, high;
     do {
       low = look_at_numbers(norm.projected + place);
       high = look_at_numbers(norm.projected + place + 1);
     } while (numbers_are_missing(low, norm.seal) | numbers_are_missing(high, norm.seal));
     put_eight(values, opened_numbers(low), opened_numbers(high));
+  };
+  if (has_column && first < octets) receive(first);
+  __syncwarp();
+  const float scale = norm_scale(shape, scales.wait_for_squares(turn, column));
+  float sum = 0;
+#pragma unroll 1
+  for (u32 octet = first; has_column && octet < octets; octet += 8 * gridDim.x) {
+    const u32 place = (column * octets + octet) * 2;
+    if (octet != first) receive(octet);
 #pragma unroll
     for (u32 j = 0; j < 8; j++) {
       stream[j] += values[j] * scale * weight[j];

@@ -54,14 +54,6 @@ struct StepNorm {
   u32 before_seal;
 };
 
-// Brings weights of a pair of norms into the L2 cache before they are needed, each block its share: memory would give them behind
-// the products' weights.
-__device__ __forceinline__ void prefetch_norms(const StepShape& shape, const float4* post, const float4* pre) {
-  const u32 lines = shape.C / 32, line = blockIdx.x + threadIdx.x * gridDim.x;
-  if (line < lines) prefetch(post + line * 8);
-  else if (line < lines * 2) prefetch(pre + (line - lines) * 8);
-}
-
 // The eight channels of a thread, from [C].
 __device__ __forceinline__ void receive_eight(float out[8], const uint4* source, u32 seal) {
   uint4 low, high;
