@@ -242,14 +242,14 @@ struct UnitPlace {
   }
 };
 
-// Bits that are there when all that was read of nibbles is.
+// Bits that are there when all that was read of a unit's nibbles or scales is.
 template <bool ANY_REST>
-__device__ __forceinline__ u32 any_of(const UnitVectors& nibbles) {
-  u32 words = nibbles.of[0].w | nibbles.of[1].w;
-  // Each word was read by itself, those of the second half last.
+__device__ __forceinline__ u32 any_of(const UnitVectors& unit) {
+  u32 words = unit.of[0].w | unit.of[1].w;
+  // Each word was read by itself, or was not there to be read.
   if (ANY_REST)
 #pragma unroll
-    for (u32 i = 0; i < 3; i++) words |= word_of(nibbles.of[0], i) | word_of(nibbles.of[1], i);
+    for (u32 i = 0; i < 3; i++) words |= word_of(unit.of[0], i) | word_of(unit.of[1], i);
   return words;
 }
 
@@ -294,7 +294,7 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
       multiply_half<COLUMNS>(part, first, scales, 0, values);
       // The producer may fill the stage again once its values are in registers. Reads of shared memory need not be over when
       // a barrier behind them is told: some rows had weights of the next round. So what is told depends on what was read.
-      const u32 read = any_of<ANY_REST>(first) | any_of<ANY_REST>(second) | scales.of[0].w | scales.of[1].w;
+      const u32 read = any_of<ANY_REST>(first) | any_of<ANY_REST>(second) | any_of<ANY_REST>(scales);
       __syncwarp();
       if (lane == 0) mbarrier_arrive(places.ring.empty_at(course.slot) + (read & zero));
       multiply_half<COLUMNS>(part, second, scales, 1, values);
@@ -346,7 +346,7 @@ struct PairSums {
     const u32 owned = tile / pair_count() / 2, barrier = shared_address(there + owned);
     // Some of the bytes may have come already: a round ends with this arrival at the earliest.
     if (threadIdx.x % 32 == 0) mbarrier_expect(barrier, columns * 64);
-    mbarrier_wait(barrier, layer % 2);
+    mbarrier_wait_cluster(barrier, layer % 2);
     return load_shared_float2(shared_address(values[owned] + threadIdx.x % 32));
   }
 };

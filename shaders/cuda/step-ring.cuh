@@ -27,6 +27,18 @@ __device__ __forceinline__ void mbarrier_wait(u32 barrier, u32 parity) {
       : "memory");
 }
 
+// The same for what another block of the cluster has written.
+__device__ __forceinline__ void mbarrier_wait_cluster(u32 barrier, u32 parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
 // Copies bytes (a multiple of 16) that nobody reads again soon, and reports to the barrier.
 __device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 bytes, u32 barrier, unsigned long long policy) {
   asm volatile(
