@@ -140,8 +140,8 @@ __device__ __forceinline__ void attend_part(const StepShape& shape, const StepKe
   load_keys(begin);
   copy_values(begin);
   // A thread waits for a part of the queries, of the new key or of the new value, which whoever brings it into shared memory
-  // keeps until its round. A head's queries lie as the mma take them, by four chunks and in these by word: [word][chunk]. The heads'
-  // vectors are in turned order, to use all banks.
+  // keeps until its round. A head's queries lie as the mma take them, by four chunks and in these by word: [word][chunk].
+  // The heads' vectors are in turned order, to use all banks.
   constexpr u32 ALIKE = CHUNKS < 8 ? 8 / CHUNKS : 1;
   const auto query_place = [&](u32 head, u32 vector) {
     return queries + head * D * 2 + (vector ^ head / ALIKE % (8 / ALIKE)) * 16;

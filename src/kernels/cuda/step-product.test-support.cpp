@@ -95,7 +95,6 @@ static u32 __float_as_uint(float value) {
   memcpy(&bits, &value, 4);
   return bits;
 }
-static float __fdividef(float a, float b) { return a / b; }
 
 // Named in the headers, and not reached from a product.
 static void __syncthreads() { abort(); }

@@ -18,6 +18,7 @@ const absent = nvcc ? '' : ' (nvcc is absent: CUDA_HOME, PATH and the cache fold
 
 /** What functions that are one instruction of the GPU do on the CPU, by header. All stages are there from the start. */
 const INSTRUCTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'common.cuh': { exp2_near: 'return exp2f(x);', reciprocal_near: 'return 1 / x;' },
   'mma.cuh': {
     load_shared_vector: 'return *reinterpret_cast<const uint4*>(shared_bytes.data() + source);',
     load_shared_float2: 'return *reinterpret_cast<const float2*>(shared_bytes.data() + source);',
@@ -27,7 +28,7 @@ const INSTRUCTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> =
     shared_address: 'return reinterpret_cast<const unsigned char*>(pointer) - shared_bytes.data();',
     multiply_bytes: 'host_multiply_bytes(d, a0, a1, a2, a3, b0, b1);',
   },
-  'step-ring.cuh': { mbarrier_init: '', mbarrier_arrive: '', mbarrier_wait: '' },
+  'step-ring.cuh': { mbarrier_init: '', mbarrier_arrive: '', mbarrier_wait: '', mbarrier_wait_cluster: '' },
   'step-product.cuh': { signed_bytes: 'return (word & 0xf0f0f0f0u) ^ 0x70707070u;' },
 };
 
