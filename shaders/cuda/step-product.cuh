@@ -242,11 +242,12 @@ struct UnitPlace {
   }
 };
 
-// Bits that are there when all that was read of a unit's nibbles or scales is.
+// Bits that are there when all that was read of a unit's nibbles or scales is: a vector comes whole, and of words read one by one
+// the last comes last.
 template <bool ANY_REST>
 __device__ __forceinline__ u32 any_of(const UnitVectors& unit) {
   u32 words = unit.of[0].w | unit.of[1].w;
-  // Each word was read by itself, or was not there to be read.
+  // Where rows end anywhere, the last may not have been there to be read.
   if (ANY_REST)
 #pragma unroll
     for (u32 i = 0; i < 3; i++) words |= word_of(unit.of[0], i) | word_of(unit.of[1], i);
@@ -341,7 +342,7 @@ struct PairSums {
     send_pair_words(pair_address(shared_address(values[owned] + threadIdx.x % 32), other), __float_as_uint(sums.x),
                     __float_as_uint(sums.y), pair_address(shared_address(there + owned), other));
   }
-  // The same lanes; the first must be one of them.
+  // By a whole warp; lanes without a sequence get what is there.
   __device__ __forceinline__ float2 receive(u32 tile, u32 columns, u32 layer) const {
     const u32 owned = tile / pair_count() / 2, barrier = shared_address(there + owned);
     // Some of the bytes may have come already: a round ends with this arrival at the earliest.
