@@ -82,8 +82,8 @@ __device__ __forceinline__ StepNorm norm_before(const Products& products, const 
   if (index % 4 == GATE_UP)
     return {layers[layer].post_attention_norm, layers[layer].pre_mlp_norm, mail.projected, mail.middle, seal,
             layer > 0 ? mail.stream : nullptr, seal ^ 1};
-  const float4* const next = layer < products.shape.layers ? layers[layer].input_norm : final_norm;
-  return {layers[layer - 1].post_mlp_norm, next, mail.reduced, mail.stream, seal ^ 1, mail.middle, seal ^ 1};
+  return {layers[layer - 1].post_mlp_norm, norm_after(products, final_norm, layer - 1), mail.reduced, mail.stream, seal ^ 1,
+          mail.middle, seal ^ 1};
 }
 
 // The same of more than one sequence.

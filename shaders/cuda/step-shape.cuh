@@ -34,8 +34,6 @@ constexpr u32 SHARE_PITCH = ROUND_KEYS * 2 + 16;
 constexpr u32 ATTENTION_SUMS = ROUND_KEYS * 128 * 2 + 16 * SHARE_PITCH + 16 * 128 * 2 + 128 * 2;
 constexpr u32 ATTENTION_BYTES = ATTENTION_SUMS + 2 * 16 * STEP_WARPS * 4;
 constexpr u32 STEP_SPLITS = 64;
-// Most channels: a thread of a norm has eight.
-constexpr u32 MOST_C = STEP_THREADS * 8;
 constexpr u32 MOST_LAYERS = 64;
 
 // Shared memory by sequences: the ring's stages and the activations, in whose place attention has its values.
