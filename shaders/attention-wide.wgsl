@@ -3,6 +3,8 @@
 // 8 keys of the scores in registers, where softmax is taken as well, and 8 queries x 8 dimensions of the output.
 // The output is only brought to a new maximum when that has risen by more than 2^RISE: shares may grow to that.
 // Sixteen dimensions of queries and keys, then eight keys' values, come from memory while those before are multiplied.
+// All that takes turns in 24 KiB of workgroup memory: drivers have been seen to share out 48 KiB of a processor, so that
+// two workgroups run at once and one multiplies while the other waits.
 
 override H: u32;
 override KV: u32;
@@ -32,13 +34,13 @@ const VALUES = 8u;
 const MASKED = -3e38;
 const RISE = 8.0;
 
-// First two steps of queries [2][DEPTH][Q_QUADS], then shares of half of the keys [KEYS / 2][Q_QUADS]. While there are
-// queries, the last vector says whether a maximum has risen too far.
+// First two steps of keys [2][DEPTH][K_QUADS] and, from SECOND on, of queries [2][DEPTH][Q_QUADS]; then shares of half of
+// the keys [KEYS / 2][Q_QUADS] and, from SECOND on, two steps of values [2][VALUES][D4].
 // Remainders by constants keep indices in bounds where the compiler can see it, which spares a comparison an access.
-var<workgroup> query_tile: array<vec4f, KEYS / 2u * Q_QUADS>;
-const RISES = KEYS / 2u * Q_QUADS - 1u;
-// First two steps of keys [2][DEPTH][K_QUADS], then of values [2][VALUES][D4].
-var<workgroup> cache_tile: array<vec4f, 2u * DEPTH * K_QUADS>;
+var<workgroup> tiles: array<vec4f, SECOND + 2u * VALUES * D4>;
+const SECOND = KEYS / 2u * Q_QUADS;
+// Says, between keys and shares, whether a maximum has risen too far: where the last step of keys is not.
+const RISES = 0u;
 
 // Eight queries (columns) by eight keys or dimensions (lanes): the lower and the upper four of each.
 struct Block {
@@ -83,34 +85,34 @@ fn put(stage: ptr<function, Stage>, half: u32, index: u32) {
   let key_place = (half % 2u) * DEPTH * K_QUADS + index % 2u * 8u * K_QUADS + ((index / 8u) ^ (index % 2u * 4u)) % 16u;
   let low_key = unpack_octet((*stage).low_key);
   let high_key = unpack_octet((*stage).high_key);
-  cache_tile[key_place][key_lane] = low_key[0].x;
-  cache_tile[key_place + K_QUADS][key_lane] = low_key[0].y;
-  cache_tile[key_place + 2u * K_QUADS][key_lane] = low_key[0].z;
-  cache_tile[key_place + 3u * K_QUADS][key_lane] = low_key[0].w;
-  cache_tile[key_place + 4u * K_QUADS][key_lane] = low_key[1].x;
-  cache_tile[key_place + 5u * K_QUADS][key_lane] = low_key[1].y;
-  cache_tile[key_place + 6u * K_QUADS][key_lane] = low_key[1].z;
-  cache_tile[key_place + 7u * K_QUADS][key_lane] = low_key[1].w;
-  cache_tile[key_place + 16u][key_lane] = high_key[0].x;
-  cache_tile[key_place + K_QUADS + 16u][key_lane] = high_key[0].y;
-  cache_tile[key_place + 2u * K_QUADS + 16u][key_lane] = high_key[0].z;
-  cache_tile[key_place + 3u * K_QUADS + 16u][key_lane] = high_key[0].w;
-  cache_tile[key_place + 4u * K_QUADS + 16u][key_lane] = high_key[1].x;
-  cache_tile[key_place + 5u * K_QUADS + 16u][key_lane] = high_key[1].y;
-  cache_tile[key_place + 6u * K_QUADS + 16u][key_lane] = high_key[1].z;
-  cache_tile[key_place + 7u * K_QUADS + 16u][key_lane] = high_key[1].w;
+  tiles[key_place][key_lane] = low_key[0].x;
+  tiles[key_place + K_QUADS][key_lane] = low_key[0].y;
+  tiles[key_place + 2u * K_QUADS][key_lane] = low_key[0].z;
+  tiles[key_place + 3u * K_QUADS][key_lane] = low_key[0].w;
+  tiles[key_place + 4u * K_QUADS][key_lane] = low_key[1].x;
+  tiles[key_place + 5u * K_QUADS][key_lane] = low_key[1].y;
+  tiles[key_place + 6u * K_QUADS][key_lane] = low_key[1].z;
+  tiles[key_place + 7u * K_QUADS][key_lane] = low_key[1].w;
+  tiles[key_place + 16u][key_lane] = high_key[0].x;
+  tiles[key_place + K_QUADS + 16u][key_lane] = high_key[0].y;
+  tiles[key_place + 2u * K_QUADS + 16u][key_lane] = high_key[0].z;
+  tiles[key_place + 3u * K_QUADS + 16u][key_lane] = high_key[0].w;
+  tiles[key_place + 4u * K_QUADS + 16u][key_lane] = high_key[1].x;
+  tiles[key_place + 5u * K_QUADS + 16u][key_lane] = high_key[1].y;
+  tiles[key_place + 6u * K_QUADS + 16u][key_lane] = high_key[1].z;
+  tiles[key_place + 7u * K_QUADS + 16u][key_lane] = high_key[1].w;
   let query_lane = (index / 4u) % 4u;
-  let query_place = (half % 2u) * DEPTH * Q_QUADS + index % 4u * 4u * Q_QUADS + ((index / 16u) ^ (index % 4u * 2u)) % 8u;
+  let query_place = SECOND + (half % 2u) * DEPTH * Q_QUADS + index % 4u * 4u * Q_QUADS + ((index / 16u) ^ (index % 4u * 2u)) % 8u;
   let low_query = (*stage).low_query * SCALE;
   let high_query = (*stage).high_query * SCALE;
-  query_tile[query_place][query_lane] = low_query.x;
-  query_tile[query_place + Q_QUADS][query_lane] = low_query.y;
-  query_tile[query_place + 2u * Q_QUADS][query_lane] = low_query.z;
-  query_tile[query_place + 3u * Q_QUADS][query_lane] = low_query.w;
-  query_tile[query_place + 8u][query_lane] = high_query.x;
-  query_tile[query_place + Q_QUADS + 8u][query_lane] = high_query.y;
-  query_tile[query_place + 2u * Q_QUADS + 8u][query_lane] = high_query.z;
-  query_tile[query_place + 3u * Q_QUADS + 8u][query_lane] = high_query.w;
+  tiles[query_place][query_lane] = low_query.x;
+  tiles[query_place + Q_QUADS][query_lane] = low_query.y;
+  tiles[query_place + 2u * Q_QUADS][query_lane] = low_query.z;
+  tiles[query_place + 3u * Q_QUADS][query_lane] = low_query.w;
+  tiles[query_place + 8u][query_lane] = high_query.x;
+  tiles[query_place + Q_QUADS + 8u][query_lane] = high_query.y;
+  tiles[query_place + 2u * Q_QUADS + 8u][query_lane] = high_query.z;
+  tiles[query_place + 3u * Q_QUADS + 8u][query_lane] = high_query.w;
 }
 
 // A key past the end repeats the last one, and has no share.
@@ -119,10 +121,10 @@ fn value_at(cache: u32, key: u32, last_key: u32, index: u32) -> CacheOctet {
 }
 
 fn put_value(value: CacheOctet, half: u32, index: u32) {
-  let place = (half % 2u) * VALUES * D4 + (index / D8) % VALUES * D4 + (index % D8) * 2u;
+  let place = SECOND + (half % 2u) * VALUES * D4 + (index / D8) % VALUES * D4 + (index % D8) * 2u;
   let octet = unpack_octet(value);
-  cache_tile[place] = octet[0];
-  cache_tile[place + 1u] = octet[1];
+  tiles[place] = octet[0];
+  tiles[place + 1u] = octet[1];
 }
 
 // Shares of the keys 4 column .. + 3. A quad of queries is turned by the key, so that the lanes that write at once hit
@@ -131,14 +133,14 @@ fn put_shares(line: u32, column: u32, low: mat4x4f, high: mat4x4f) {
   let place = (column % 16u) * 4u * Q_QUADS + (line + 2u * column) % 8u;
   let low_turned = transpose(low);
   let high_turned = transpose(high);
-  query_tile[place] = low_turned[0];
-  query_tile[place + 8u] = high_turned[0];
-  query_tile[place + Q_QUADS] = low_turned[1];
-  query_tile[place + Q_QUADS + 8u] = high_turned[1];
-  query_tile[place + 2u * Q_QUADS] = low_turned[2];
-  query_tile[place + 2u * Q_QUADS + 8u] = high_turned[2];
-  query_tile[place + 3u * Q_QUADS] = low_turned[3];
-  query_tile[place + 3u * Q_QUADS + 8u] = high_turned[3];
+  tiles[place] = low_turned[0];
+  tiles[place + 8u] = high_turned[0];
+  tiles[place + Q_QUADS] = low_turned[1];
+  tiles[place + Q_QUADS + 8u] = high_turned[1];
+  tiles[place + 2u * Q_QUADS] = low_turned[2];
+  tiles[place + 2u * Q_QUADS + 8u] = high_turned[2];
+  tiles[place + 3u * Q_QUADS] = low_turned[3];
+  tiles[place + 3u * Q_QUADS + 8u] = high_turned[3];
 }
 
 fn mask(block: mat4x4f, first_key: u32, last: vec4u) -> mat4x4f {
@@ -218,41 +220,42 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let high_key = cache + min(first_key + 64u + index / 2u, last_key) * D8 + index % 2u;
     var stage = Stage(keys[low_key], keys[high_key], q[low_row], q[high_row]);
     put(&stage, 0u, index);
-    if (index == 0u) {
-      query_tile[RISES] = vec4f(0);
-    }
     workgroupBarrier();
     for (var chunk = 0u; chunk < D8 / 2u; chunk++) {
       let next = min(chunk + 1u, D8 / 2u - 1u);
       stage = Stage(
         keys[low_key + next * 2u], keys[high_key + next * 2u], q[low_row + next * 4u], q[high_row + next * 4u],
       );
-      let a = (chunk % 2u) * DEPTH * Q_QUADS;
+      let a = SECOND + (chunk % 2u) * DEPTH * Q_QUADS;
       let b = (chunk % 2u) * DEPTH * K_QUADS;
       // Written out: the compiler of a driver does not unroll so much.
       let a0 = a + line;
       let b0 = b + column;
-      add_product(&scores, query_tile[a0], query_tile[a0 + 8u], cache_tile[b0], cache_tile[b0 + 16u]);
-      add_product(&scores, query_tile[a0 + 16u], query_tile[a0 + 24u], cache_tile[b0 + 32u], cache_tile[b0 + 48u]);
-      add_product(&scores, query_tile[a0 + 32u], query_tile[a0 + 40u], cache_tile[b0 + 64u], cache_tile[b0 + 80u]);
-      add_product(&scores, query_tile[a0 + 48u], query_tile[a0 + 56u], cache_tile[b0 + 96u], cache_tile[b0 + 112u]);
+      add_product(&scores, tiles[a0], tiles[a0 + 8u], tiles[b0], tiles[b0 + 16u]);
+      add_product(&scores, tiles[a0 + 16u], tiles[a0 + 24u], tiles[b0 + 32u], tiles[b0 + 48u]);
+      add_product(&scores, tiles[a0 + 32u], tiles[a0 + 40u], tiles[b0 + 64u], tiles[b0 + 80u]);
+      add_product(&scores, tiles[a0 + 48u], tiles[a0 + 56u], tiles[b0 + 96u], tiles[b0 + 112u]);
       let a1 = a + 64u + (line ^ 2u) % 8u;
-      add_product(&scores, query_tile[a1], query_tile[a1 + 8u], cache_tile[b0 + 128u], cache_tile[b0 + 144u]);
-      add_product(&scores, query_tile[a1 + 16u], query_tile[a1 + 24u], cache_tile[b0 + 160u], cache_tile[b0 + 176u]);
-      add_product(&scores, query_tile[a1 + 32u], query_tile[a1 + 40u], cache_tile[b0 + 192u], cache_tile[b0 + 208u]);
-      add_product(&scores, query_tile[a1 + 48u], query_tile[a1 + 56u], cache_tile[b0 + 224u], cache_tile[b0 + 240u]);
+      add_product(&scores, tiles[a1], tiles[a1 + 8u], tiles[b0 + 128u], tiles[b0 + 144u]);
+      add_product(&scores, tiles[a1 + 16u], tiles[a1 + 24u], tiles[b0 + 160u], tiles[b0 + 176u]);
+      add_product(&scores, tiles[a1 + 32u], tiles[a1 + 40u], tiles[b0 + 192u], tiles[b0 + 208u]);
+      add_product(&scores, tiles[a1 + 48u], tiles[a1 + 56u], tiles[b0 + 224u], tiles[b0 + 240u]);
       let a2 = a + 128u + (line ^ 4u) % 8u;
       let b2 = b + 256u + (column ^ 4u) % 16u;
-      add_product(&scores, query_tile[a2], query_tile[a2 + 8u], cache_tile[b2], cache_tile[b2 + 16u]);
-      add_product(&scores, query_tile[a2 + 16u], query_tile[a2 + 24u], cache_tile[b2 + 32u], cache_tile[b2 + 48u]);
-      add_product(&scores, query_tile[a2 + 32u], query_tile[a2 + 40u], cache_tile[b2 + 64u], cache_tile[b2 + 80u]);
-      add_product(&scores, query_tile[a2 + 48u], query_tile[a2 + 56u], cache_tile[b2 + 96u], cache_tile[b2 + 112u]);
+      add_product(&scores, tiles[a2], tiles[a2 + 8u], tiles[b2], tiles[b2 + 16u]);
+      add_product(&scores, tiles[a2 + 16u], tiles[a2 + 24u], tiles[b2 + 32u], tiles[b2 + 48u]);
+      add_product(&scores, tiles[a2 + 32u], tiles[a2 + 40u], tiles[b2 + 64u], tiles[b2 + 80u]);
+      add_product(&scores, tiles[a2 + 48u], tiles[a2 + 56u], tiles[b2 + 96u], tiles[b2 + 112u]);
       let a3 = a + 192u + (line ^ 6u) % 8u;
-      add_product(&scores, query_tile[a3], query_tile[a3 + 8u], cache_tile[b2 + 128u], cache_tile[b2 + 144u]);
-      add_product(&scores, query_tile[a3 + 16u], query_tile[a3 + 24u], cache_tile[b2 + 160u], cache_tile[b2 + 176u]);
-      add_product(&scores, query_tile[a3 + 32u], query_tile[a3 + 40u], cache_tile[b2 + 192u], cache_tile[b2 + 208u]);
-      add_product(&scores, query_tile[a3 + 48u], query_tile[a3 + 56u], cache_tile[b2 + 224u], cache_tile[b2 + 240u]);
-      put(&stage, chunk + 1u, index);
+      add_product(&scores, tiles[a3], tiles[a3 + 8u], tiles[b2 + 128u], tiles[b2 + 144u]);
+      add_product(&scores, tiles[a3 + 16u], tiles[a3 + 24u], tiles[b2 + 160u], tiles[b2 + 176u]);
+      add_product(&scores, tiles[a3 + 32u], tiles[a3 + 40u], tiles[b2 + 192u], tiles[b2 + 208u]);
+      add_product(&scores, tiles[a3 + 48u], tiles[a3 + 56u], tiles[b2 + 224u], tiles[b2 + 240u]);
+      if (chunk < D8 / 2u - 1u) {
+        put(&stage, chunk + 1u, index);
+      } else if (index == 0u) {
+        tiles[RISES] = vec4f(0);
+      }
       workgroupBarrier();
     }
     var value = value_at(cache, first_key, last_key, index);
@@ -267,17 +270,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     let own_high = largest_columns(scores.high_low, scores.high_high);
     if (any(own_low > best_low + RISE) || any(own_high > best_high + RISE)) {
       // Whoever writes here writes the same.
-      query_tile[RISES] = vec4f(1);
+      tiles[RISES] = vec4f(1);
     }
-    if (workgroupUniformLoad(&query_tile[RISES]).x != 0.0) {
-      query_tile[column * Q_QUADS + line] = own_low;
-      query_tile[column * Q_QUADS + 8u + line] = own_high;
+    if (workgroupUniformLoad(&tiles[RISES]).x != 0.0) {
+      tiles[column * Q_QUADS + line] = own_low;
+      tiles[column * Q_QUADS + 8u + line] = own_high;
       workgroupBarrier();
       var new_low = best_low;
       var new_high = best_high;
       for (var i = 0u; i < 16u; i++) {
-        new_low = max(new_low, query_tile[i * Q_QUADS + line]);
-        new_high = max(new_high, query_tile[i * Q_QUADS + 8u + line]);
+        new_low = max(new_low, tiles[i * Q_QUADS + line]);
+        new_high = max(new_high, tiles[i * Q_QUADS + 8u + line]);
       }
       let decay_low = exp2(best_low - new_low);
       let decay_high = exp2(best_high - new_high);
@@ -310,28 +313,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
         value = value_at(cache, first_key + part * 64u + (chunk + 1u) * VALUES, last_key, index);
         let a = chunk * VALUES * Q_QUADS + (line + chunk * 4u) % 8u;
         let c = chunk * VALUES * Q_QUADS + 64u + (line + chunk * 4u + 2u) % 8u;
-        let b = (chunk % 2u) * VALUES * D4 + column;
-        add_product(&sums, query_tile[a], query_tile[a + 8u], cache_tile[b], cache_tile[b + 16u]);
-        add_product(&sums, query_tile[a + 16u], query_tile[a + 24u], cache_tile[b + 32u], cache_tile[b + 48u]);
-        add_product(&sums, query_tile[a + 32u], query_tile[a + 40u], cache_tile[b + 64u], cache_tile[b + 80u]);
-        add_product(&sums, query_tile[a + 48u], query_tile[a + 56u], cache_tile[b + 96u], cache_tile[b + 112u]);
-        add_product(&sums, query_tile[c], query_tile[c + 8u], cache_tile[b + 128u], cache_tile[b + 144u]);
-        add_product(&sums, query_tile[c + 16u], query_tile[c + 24u], cache_tile[b + 160u], cache_tile[b + 176u]);
-        add_product(&sums, query_tile[c + 32u], query_tile[c + 40u], cache_tile[b + 192u], cache_tile[b + 208u]);
-        add_product(&sums, query_tile[c + 48u], query_tile[c + 56u], cache_tile[b + 224u], cache_tile[b + 240u]);
+        let b = SECOND + (chunk % 2u) * VALUES * D4 + column;
+        add_product(&sums, tiles[a], tiles[a + 8u], tiles[b], tiles[b + 16u]);
+        add_product(&sums, tiles[a + 16u], tiles[a + 24u], tiles[b + 32u], tiles[b + 48u]);
+        add_product(&sums, tiles[a + 32u], tiles[a + 40u], tiles[b + 64u], tiles[b + 80u]);
+        add_product(&sums, tiles[a + 48u], tiles[a + 56u], tiles[b + 96u], tiles[b + 112u]);
+        add_product(&sums, tiles[c], tiles[c + 8u], tiles[b + 128u], tiles[b + 144u]);
+        add_product(&sums, tiles[c + 16u], tiles[c + 24u], tiles[b + 160u], tiles[b + 176u]);
+        add_product(&sums, tiles[c + 32u], tiles[c + 40u], tiles[b + 192u], tiles[b + 208u]);
+        add_product(&sums, tiles[c + 48u], tiles[c + 56u], tiles[b + 224u], tiles[b + 240u]);
         put_value(value, chunk + 1u, index);
         workgroupBarrier();
       }
     }
   }
-  query_tile[column * Q_QUADS + line] = total_low;
-  query_tile[column * Q_QUADS + 8u + line] = total_high;
+  tiles[column * Q_QUADS + line] = total_low;
+  tiles[column * Q_QUADS + 8u + line] = total_high;
   workgroupBarrier();
   var whole_low = vec4f(0);
   var whole_high = vec4f(0);
   for (var i = 0u; i < 16u; i++) {
-    whole_low += query_tile[i * Q_QUADS + line];
-    whole_high += query_tile[i * Q_QUADS + 8u + line];
+    whole_low += tiles[i * Q_QUADS + line];
+    whole_high += tiles[i * Q_QUADS + 8u + line];
   }
   let query = first_query + line * 4u;
   store_quad(query, head, column, sums.low_low, sums.low_high, whole_low);

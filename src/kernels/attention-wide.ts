@@ -10,7 +10,7 @@ const HEAD = 128;
 const QUERIES = 64;
 
 /** Bytes of workgroup memory that `attentionWide` takes. */
-export const ATTENTION_WIDE_BYTES = 32 * 1024;
+export const ATTENTION_WIDE_BYTES = 24 * 1024;
 
 /** Whether `attentionWide` computes attention of heads of so many dimensions. */
 export function fitsAttentionWide(D: number): boolean {
