@@ -1,8 +1,10 @@
 // y[t, n] = sum over k of x[t, k] * weight[n, k], accumulated in f32: matmul.wgsl with larger tiles, for GPUs. Tiles of
-// 128 rows x 128 outputs x 16 along K, in 32 KiB of workgroup memory: each of the 256 invocations keeps 8 x 8 sums, so
-// that four vectors from workgroup memory feed 64 products. The next step's operands are on their way from memory
-// while this one is computed, into the other half of the tiles; loads stand in no branch, which would wait for them.
-// The steps along K are written out, because the compiler of a driver did not unroll the loop.
+// 128 rows x 64 outputs x 16 along K: each of the 128 invocations keeps 8 x 8 sums, so that four vectors from workgroup
+// memory feed 64 products. The next step's operands are on their way from memory while this one is computed, into the
+// other half of the tiles; loads stand in no branch, which would wait for them. The steps along K are written out, because
+// the compiler of a driver did not unroll the loop.
+// The tiles take 24 KiB: drivers have been seen to share out 48 KiB of a processor, so that two workgroups run at once and
+// one multiplies while the other waits.
 // Needs N to be a multiple of 4 and K of 16. Rows past the last one repeat it and are not stored.
 
 override K: u32;
@@ -13,18 +15,18 @@ override Y_OFFSET: u32 = 0u;
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 
 const DEPTH = 16u;
-// Groups of four neighbouring rows (or outputs) of a tile.
-const QUADS = 32u;
-// [2][DEPTH][QUADS] with four neighbouring rows (or outputs) in a vec4. A quad's place is turned by k / 4, so that the
-// lanes that fill different k at once hit different banks. Remainders by constants keep indices in bounds where the
-// compiler can see it, which spares a comparison an access.
-var<workgroup> x_tile: array<vec4f, 2u * DEPTH * QUADS>;
-var<workgroup> w_tile: array<vec4f, 2u * DEPTH * QUADS>;
+// Groups of four neighbouring rows, and outputs, of a tile.
+const X_QUADS = 32u;
+const W_QUADS = 16u;
+// [2][DEPTH][X_QUADS] and [2][DEPTH][W_QUADS] with four neighbouring rows (or outputs) in a vec4. A quad's place is turned
+// by k / 4, so that the lanes that fill different k at once hit different banks. Remainders by constants keep indices in
+// bounds where the compiler can see it, which spares a comparison an access.
+var<workgroup> x_tile: array<vec4f, 2u * DEPTH * X_QUADS>;
+var<workgroup> w_tile: array<vec4f, 2u * DEPTH * W_QUADS>;
 
-// What an invocation brings from memory for a step: four k of two rows, 64 apart, and eight k of an output.
+// What an invocation brings from memory for a step: four k of four rows, 32 apart, and eight k of an output.
 struct Stage {
-  first: vec4f,
-  second: vec4f,
+  rows: array<vec4f, 4>,
   weights: mat2x4f,
 }
 
@@ -33,36 +35,42 @@ fn fetch(first_row: u32, first_n: u32, k: u32, index: u32) -> Stage {
   let row = first_row + index / 4u;
   let k_quad = k / 4u + index % 4u;
   return Stage(
-    x[min(row, last) * (K / 4u) + k_quad],
-    x[min(row + 64u, last) * (K / 4u) + k_quad],
+    array<vec4f, 4>(
+      x[min(row, last) * (K / 4u) + k_quad],
+      x[min(row + 32u, last) * (K / 4u) + k_quad],
+      x[min(row + 64u, last) * (K / 4u) + k_quad],
+      x[min(row + 96u, last) * (K / 4u) + k_quad],
+    ),
     weight8(min(first_n + index / 2u, N - 1u), k / 8u + index % 2u),
   );
 }
 
+fn put_row(values: vec4f, place: u32, lane: u32) {
+  x_tile[place][lane] = values.x;
+  x_tile[place + X_QUADS][lane] = values.y;
+  x_tile[place + 2u * X_QUADS][lane] = values.z;
+  x_tile[place + 3u * X_QUADS][lane] = values.w;
+}
+
 fn put(stage: ptr<function, Stage>, half: u32, index: u32) {
-  let first = (half % 2u) * DEPTH * QUADS;
-  let row = (index / 4u) % 64u;
-  let x_place = first + index % 4u * 4u * QUADS + ((row / 4u) ^ (index % 4u * 2u)) % 16u;
-  x_tile[x_place][row % 4u] = (*stage).first.x;
-  x_tile[x_place + QUADS][row % 4u] = (*stage).first.y;
-  x_tile[x_place + 2u * QUADS][row % 4u] = (*stage).first.z;
-  x_tile[x_place + 3u * QUADS][row % 4u] = (*stage).first.w;
-  x_tile[x_place + 16u][row % 4u] = (*stage).second.x;
-  x_tile[x_place + QUADS + 16u][row % 4u] = (*stage).second.y;
-  x_tile[x_place + 2u * QUADS + 16u][row % 4u] = (*stage).second.z;
-  x_tile[x_place + 3u * QUADS + 16u][row % 4u] = (*stage).second.w;
-  let output = (index / 2u) % 128u;
-  let w_place = first + index % 2u * 8u * QUADS;
-  let w_low = w_place + ((output / 4u) ^ (index % 2u * 4u)) % QUADS;
-  let w_high = w_place + ((output / 4u) ^ (index % 2u * 4u + 2u)) % QUADS;
+  let row = (index / 4u) % 32u;
+  let x_place = (half % 2u) * DEPTH * X_QUADS + index % 4u * 4u * X_QUADS + ((row / 4u) ^ (index % 4u * 2u)) % 8u;
+  put_row((*stage).rows[0], x_place, row % 4u);
+  put_row((*stage).rows[1], x_place + 8u, row % 4u);
+  put_row((*stage).rows[2], x_place + 16u, row % 4u);
+  put_row((*stage).rows[3], x_place + 24u, row % 4u);
+  let output = (index / 2u) % 64u;
+  let w_place = (half % 2u) * DEPTH * W_QUADS + index % 2u * 8u * W_QUADS;
+  let w_low = w_place + ((output / 4u) ^ (index % 2u * 4u)) % W_QUADS;
+  let w_high = w_place + ((output / 4u) ^ (index % 2u * 4u + 2u)) % W_QUADS;
   w_tile[w_low][output % 4u] = (*stage).weights[0].x;
-  w_tile[w_low + QUADS][output % 4u] = (*stage).weights[0].y;
-  w_tile[w_low + 2u * QUADS][output % 4u] = (*stage).weights[0].z;
-  w_tile[w_low + 3u * QUADS][output % 4u] = (*stage).weights[0].w;
-  w_tile[w_high + 4u * QUADS][output % 4u] = (*stage).weights[1].x;
-  w_tile[w_high + 5u * QUADS][output % 4u] = (*stage).weights[1].y;
-  w_tile[w_high + 6u * QUADS][output % 4u] = (*stage).weights[1].z;
-  w_tile[w_high + 7u * QUADS][output % 4u] = (*stage).weights[1].w;
+  w_tile[w_low + W_QUADS][output % 4u] = (*stage).weights[0].y;
+  w_tile[w_low + 2u * W_QUADS][output % 4u] = (*stage).weights[0].z;
+  w_tile[w_low + 3u * W_QUADS][output % 4u] = (*stage).weights[0].w;
+  w_tile[w_high + 4u * W_QUADS][output % 4u] = (*stage).weights[1].x;
+  w_tile[w_high + 5u * W_QUADS][output % 4u] = (*stage).weights[1].y;
+  w_tile[w_high + 6u * W_QUADS][output % 4u] = (*stage).weights[1].z;
+  w_tile[w_high + 7u * W_QUADS][output % 4u] = (*stage).weights[1].w;
 }
 
 // Sums of four rows by eight outputs: a vector for each row and half.
@@ -88,8 +96,8 @@ fn store_row(row: u32, n: u32, left: vec4f, right: vec4f) {
   if (n < N) {
     store_quad(row, n, left);
   }
-  if (n + 64u < N) {
-    store_quad(row, n + 64u, right);
+  if (n + 32u < N) {
+    store_quad(row, n + 32u, right);
   }
 }
 
@@ -100,14 +108,14 @@ fn store_sums(row: u32, n: u32, sums: Sums) {
   store_row(row + 3u, n, sums.d0, sums.d1);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = workgroup.x * 128u;
-  let first_n = workgroup.y * 128u;
+  let first_n = workgroup.y * 64u;
   // 32 neighbouring invocations cover 4 x 8 blocks, which reads the fewest different vectors.
-  let line = ((index / 64u) * 4u + (index % 32u) / 8u) % 16u;
-  let column = (((index / 32u) % 2u) * 8u + index % 8u) % 16u;
-  // Rows 4 line .. + 3 and 64 on, by outputs 4 column .. + 3 and 64 on.
+  let line = ((index / 32u) * 4u + (index % 32u) / 8u) % 16u;
+  let column = index % 8u;
+  // Rows 4 line .. + 3 and 64 on, by outputs 4 column .. + 3 and 32 on.
   var low = Sums();
   var high = Sums();
   var stage = fetch(first_row, first_n, 0u, index);
@@ -116,54 +124,55 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   for (var k = 0u; k < K; k += DEPTH) {
     let half = k / DEPTH;
     stage = fetch(first_row, first_n, min(k + DEPTH, K - DEPTH), index);
-    let first = (half % 2u) * DEPTH * QUADS;
+    let first_x = (half % 2u) * DEPTH * X_QUADS;
+    let first_w = (half % 2u) * DEPTH * W_QUADS;
     {
-      let a = first + line;
-      let b = first + column;
-      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 16u]);
-      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 16u]);
-      add_outer(&low, x_tile[a + 32u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&high, x_tile[a + 48u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&low, x_tile[a + 64u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&high, x_tile[a + 80u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&low, x_tile[a + 96u], w_tile[b + 96u], w_tile[b + 112u]);
-      add_outer(&high, x_tile[a + 112u], w_tile[b + 96u], w_tile[b + 112u]);
+      let a = first_x + line;
+      let b = first_w + column;
+      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 8u]);
+      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 8u]);
+      add_outer(&low, x_tile[a + 32u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&high, x_tile[a + 48u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&low, x_tile[a + 64u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&high, x_tile[a + 80u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&low, x_tile[a + 96u], w_tile[b + 48u], w_tile[b + 56u]);
+      add_outer(&high, x_tile[a + 112u], w_tile[b + 48u], w_tile[b + 56u]);
     }
     {
-      let a = first + 4u * QUADS + (line ^ 2u) % 16u;
-      let b = first + 4u * QUADS + (column ^ 2u) % 16u;
-      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 16u]);
-      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 16u]);
-      add_outer(&low, x_tile[a + 32u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&high, x_tile[a + 48u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&low, x_tile[a + 64u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&high, x_tile[a + 80u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&low, x_tile[a + 96u], w_tile[b + 96u], w_tile[b + 112u]);
-      add_outer(&high, x_tile[a + 112u], w_tile[b + 96u], w_tile[b + 112u]);
+      let a = first_x + 128u + (line ^ 2u) % 16u;
+      let b = first_w + 64u + (column ^ 2u) % 8u;
+      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 8u]);
+      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 8u]);
+      add_outer(&low, x_tile[a + 32u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&high, x_tile[a + 48u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&low, x_tile[a + 64u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&high, x_tile[a + 80u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&low, x_tile[a + 96u], w_tile[b + 48u], w_tile[b + 56u]);
+      add_outer(&high, x_tile[a + 112u], w_tile[b + 48u], w_tile[b + 56u]);
     }
     {
-      let a = first + 8u * QUADS + (line ^ 4u) % 16u;
-      let b = first + 8u * QUADS + (column ^ 4u) % 16u;
-      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 16u]);
-      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 16u]);
-      add_outer(&low, x_tile[a + 32u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&high, x_tile[a + 48u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&low, x_tile[a + 64u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&high, x_tile[a + 80u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&low, x_tile[a + 96u], w_tile[b + 96u], w_tile[b + 112u]);
-      add_outer(&high, x_tile[a + 112u], w_tile[b + 96u], w_tile[b + 112u]);
+      let a = first_x + 256u + (line ^ 4u) % 16u;
+      let b = first_w + 128u + (column ^ 4u) % 8u;
+      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 8u]);
+      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 8u]);
+      add_outer(&low, x_tile[a + 32u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&high, x_tile[a + 48u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&low, x_tile[a + 64u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&high, x_tile[a + 80u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&low, x_tile[a + 96u], w_tile[b + 48u], w_tile[b + 56u]);
+      add_outer(&high, x_tile[a + 112u], w_tile[b + 48u], w_tile[b + 56u]);
     }
     {
-      let a = first + 12u * QUADS + (line ^ 6u) % 16u;
-      let b = first + 12u * QUADS + (column ^ 6u) % 16u;
-      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 16u]);
-      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 16u]);
-      add_outer(&low, x_tile[a + 32u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&high, x_tile[a + 48u], w_tile[b + 32u], w_tile[b + 48u]);
-      add_outer(&low, x_tile[a + 64u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&high, x_tile[a + 80u], w_tile[b + 64u], w_tile[b + 80u]);
-      add_outer(&low, x_tile[a + 96u], w_tile[b + 96u], w_tile[b + 112u]);
-      add_outer(&high, x_tile[a + 112u], w_tile[b + 96u], w_tile[b + 112u]);
+      let a = first_x + 384u + (line ^ 6u) % 16u;
+      let b = first_w + 192u + (column ^ 6u) % 8u;
+      add_outer(&low, x_tile[a], w_tile[b], w_tile[b + 8u]);
+      add_outer(&high, x_tile[a + 16u], w_tile[b], w_tile[b + 8u]);
+      add_outer(&low, x_tile[a + 32u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&high, x_tile[a + 48u], w_tile[b + 16u], w_tile[b + 24u]);
+      add_outer(&low, x_tile[a + 64u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&high, x_tile[a + 80u], w_tile[b + 32u], w_tile[b + 40u]);
+      add_outer(&low, x_tile[a + 96u], w_tile[b + 48u], w_tile[b + 56u]);
+      add_outer(&high, x_tile[a + 112u], w_tile[b + 48u], w_tile[b + 56u]);
     }
     put(&stage, half + 1u, index);
     workgroupBarrier();

@@ -3,7 +3,7 @@ import { fitsMatmulTile, MATMUL_TILE_BYTES, matmulTile } from './matmul-tile.ts'
 import { describeMatmul } from './matmul-parity.test-support.ts';
 import { packMatrix } from './weight-packing.test-support.ts';
 
-// More than one tile of 128 rows and outputs, and less than one; one step along K and many.
+// More than one tile of 128 rows and of 64 outputs, and less than one; one step along K and many.
 describeMatmul(
   'MatmulTile',
   matmulTile,

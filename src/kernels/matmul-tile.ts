@@ -7,13 +7,14 @@ import { STORE_QUAD_BIAS, STORE_QUAD_PLAIN, storesBy } from './store-quad.ts';
 import { weightBindings } from './weight-bindings.ts';
 
 /** Rows and outputs of one tile; fixed in the shader. */
-const TILE = 128;
+const ROWS = 128;
+const OUTPUTS = 64;
 
 /** Values along K of one step; fixed in the shader. */
 const DEPTH = 16;
 
 /** Bytes of workgroup memory that `matmulTile` takes. */
-export const MATMUL_TILE_BYTES = 32 * 1024;
+export const MATMUL_TILE_BYTES = 24 * 1024;
 
 /** Whether `matmulTile` computes a product with this weight. */
 export function fitsMatmulTile(weight: WeightMatrix): boolean {
@@ -32,6 +33,6 @@ export function matmulTile({ label, rows, weight, step, x, y, bias }: MatmulOpti
     },
     bindings: { ...weightBindings(part), step, x, y, ...(bias && { bias }) },
     // Tiles that share weights run side by side: weights are the larger operand of a prompt's chunk.
-    grid: [{ rows, per: TILE }, ceilDivide(part.rowCount, TILE), 1],
+    grid: [{ rows, per: ROWS }, ceilDivide(part.rowCount, OUTPUTS), 1],
   }));
 }
