@@ -1,8 +1,9 @@
 // Attention of many queries over an f16 key/value cache with the subgroup matrices of
-// chromium-experimental-subgroup-matrix, for heads of 128 dimensions. A workgroup takes 128 queries of one head and keys
-// by 32; each of its eight subgroups of 32 owns 16 queries, which it keeps as matrices, and their output.
+// chromium-experimental-subgroup-matrix, for heads of 128 dimensions. A workgroup takes 64 queries of one head and keys
+// by 32; each of its four subgroups of 32 owns 16 queries, which it keeps as matrices, and their output.
 // The output is only brought to a new maximum when that has risen by more than 2^RISE: shares may grow to that.
-// The next keys and values are on their way from memory while these are multiplied.
+// The next keys and values are on their way from memory while these are multiplied. They take turns in 9 KiB: with the
+// scores 18 KiB, so that two workgroups run at once where a driver shares out 48 KiB of a processor.
 
 enable f16;
 enable subgroups;
@@ -27,9 +28,9 @@ alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Result = subgroup_matrix_result<f32, 16, 16>;
 
-const QUERIES = 128u;
+const QUERIES = 64u;
 const KEYS = 32u;
-const WORKGROUP = 256u;
+const WORKGROUP = 128u;
 const D4 = 32u;
 const MASKED = -3e38;
 const RISE = 8.0;
@@ -37,33 +38,42 @@ const RISE = 8.0;
 // halves), with one more so that neighbouring rows hit different banks.
 const C_PITCH = 17u;
 const S_PITCH = 9u;
-// Keys, then values; before the first, half of the queries.
-var<workgroup> cache_tile: array<vec4u, 2u * KEYS * C_PITCH>;
+// Keys and values in turn; before the first, half of the queries.
+var<workgroup> cache_tile: array<vec4u, KEYS * C_PITCH>;
 var<workgroup> scores: array<vec4u, QUERIES * S_PITCH>;
 var<workgroup> rises: atomic<u32>;
-const VALUES = KEYS * C_PITCH;
 
 fn pack4(value: vec4f) -> vec2u {
   return vec2u(pack2x16float(value.xy), pack2x16float(value.zw));
 }
 
-struct Stage { k0: vec4u, k1: vec4u, v0: vec4u, v1: vec4u }
-
-fn fetch(stage: ptr<function, Stage>, cache: u32, first_key: u32, last_key: u32, index: u32) {
-  let a = cache + min(first_key + index / 16u, last_key) * 16u + index % 16u;
-  let b = cache + min(first_key + 16u + index / 16u, last_key) * 16u + index % 16u;
-  (*stage).k0 = keys[a];
-  (*stage).k1 = keys[b];
-  (*stage).v0 = values[a];
-  (*stage).v1 = values[b];
-}
+// What an invocation brings of 32 keys, or values: a vector of every eighth.
+struct Stage { a: vec4u, b: vec4u, c: vec4u, d: vec4u }
 
 fn put(stage: ptr<function, Stage>, index: u32) {
   let place = (index / 16u) * C_PITCH + index % 16u;
-  cache_tile[place] = (*stage).k0;
-  cache_tile[place + 16u * C_PITCH] = (*stage).k1;
-  cache_tile[VALUES + place] = (*stage).v0;
-  cache_tile[VALUES + place + 16u * C_PITCH] = (*stage).v1;
+  cache_tile[place] = (*stage).a;
+  cache_tile[place + 8u * C_PITCH] = (*stage).b;
+  cache_tile[place + 16u * C_PITCH] = (*stage).c;
+  cache_tile[place + 24u * C_PITCH] = (*stage).d;
+}
+
+fn fetch_keys(cache: u32, first_key: u32, last_key: u32, index: u32) -> Stage {
+  let key = first_key + index / 16u;
+  let first = cache + index % 16u;
+  return Stage(
+    keys[first + min(key, last_key) * 16u], keys[first + min(key + 8u, last_key) * 16u],
+    keys[first + min(key + 16u, last_key) * 16u], keys[first + min(key + 24u, last_key) * 16u],
+  );
+}
+
+fn fetch_values(cache: u32, first_key: u32, last_key: u32, index: u32) -> Stage {
+  let key = first_key + index / 16u;
+  let first = cache + index % 16u;
+  return Stage(
+    values[first + min(key, last_key) * 16u], values[first + min(key + 8u, last_key) * 16u],
+    values[first + min(key + 16u, last_key) * 16u], values[first + min(key + 24u, last_key) * 16u],
+  );
 }
 
 // Multiplies the rows of a result by factors that each pair of lanes holds for its row.
@@ -92,14 +102,16 @@ fn store_rows(result: Result, subgroup: u32, lane: u32, factor: f32, place: u32,
   workgroupBarrier();
 }
 
-@compute @workgroup_size(256) @subgroup_size(32)
+@compute @workgroup_size(128) @subgroup_size(32)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) index: u32,
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let first_query = workgroup.x * QUERIES;
+  // Causal: the last queries see the most keys and begin first, so that no long work is left alone at the end.
+  let tile = select(workgroup.x, (step.row_count - 1u) / QUERIES - workgroup.x, CAUSAL);
+  let first_query = tile * QUERIES;
   let head = workgroup.y;
   let context = select(CONTEXT, step.row_count, CONTEXT == 0u);
   let cache = (step.slot * KV + head / (H / KV)) * context * 16u;
@@ -109,7 +121,7 @@ fn main(
   let query = first_query + subgroup * 16u + lane / 2u;
   let own_last_key = select(key_count - 1u, step.cache_start + query, CAUSAL);
   let half = lane % 2u;
-  // 64 queries at a time go through the cache's tile into matrices of their subgroups.
+  // 32 queries at a time go through the cache's tile into matrices of their subgroups.
   var q0 = Left();
   var q1 = Left();
   var q2 = Left();
@@ -119,14 +131,14 @@ fn main(
   var q6 = Left();
   var q7 = Left();
   for (var part = 0u; part < 2u; part++) {
-    for (var i = index; i < 1024u; i += WORKGROUP) {
-      let row = min(first_query + part * 64u + i / 16u, step.row_count - 1u);
+    for (var i = index; i < 512u; i += WORKGROUP) {
+      let row = min(first_query + part * 32u + i / 16u, step.row_count - 1u);
       let source = (row * H + head) * D4 + (i % 16u) * 2u;
       cache_tile[(i / 16u) * C_PITCH + i % 16u] = vec4u(pack4(q[source]), pack4(q[source + 1u]));
     }
     workgroupBarrier();
-    if (subgroup / 4u == part) {
-      let first = (subgroup % 4u) * 16u * C_PITCH;
+    if (subgroup / 2u == part) {
+      let first = (subgroup % 2u) * 16u * C_PITCH;
       q0 = subgroupMatrixLoad<Left, row_major>(&cache_tile, first + 0u, C_PITCH);
       q1 = subgroupMatrixLoad<Left, row_major>(&cache_tile, first + 2u, C_PITCH);
       q2 = subgroupMatrixLoad<Left, row_major>(&cache_tile, first + 4u, C_PITCH);
@@ -150,15 +162,15 @@ fn main(
   var total = 0f;
   let own_rows = subgroup * 16u;
   let last_key = key_count - 1u;
-  var stage: Stage;
-  fetch(&stage, cache, 0u, last_key, index);
+  var key_stage = fetch_keys(cache, 0u, last_key, index);
+  var value_stage = fetch_values(cache, 0u, last_key, index);
   for (var first_key = 0u; first_key < key_count; first_key += KEYS) {
-    put(&stage, index);
+    put(&key_stage, index);
     if (index == 0u) {
       atomicStore(&rises, 0u);
     }
     workgroupBarrier();
-    fetch(&stage, cache, first_key + KEYS, last_key, index);
+    key_stage = fetch_keys(cache, first_key + KEYS, last_key, index);
     var s0 = Result();
     var s1 = Result();
     s0 = subgroupMatrixMultiplyAccumulate(q0, subgroupMatrixLoad<Right, col_major>(&cache_tile, 0u, C_PITCH), s0);
@@ -181,6 +193,8 @@ fn main(
     subgroupMatrixStore<row_major>(&scores, own_scores, s0, S_PITCH);
     subgroupMatrixStore<row_major>(&scores, own_scores + 4u, s1, S_PITCH);
     workgroupBarrier();
+    put(&value_stage, index);
+    value_stage = fetch_values(cache, first_key + KEYS, last_key, index);
     // Lanes take turns in the vectors of a row: 2 i + half.
     let row = (own_rows + lane / 2u) * S_PITCH;
     let key = vec4u(first_key + half * 4u) + vec4u(0u, 1u, 2u, 3u);
@@ -229,22 +243,22 @@ fn main(
     workgroupBarrier();
     let p0 = subgroupMatrixLoad<Left, row_major>(&scores, own_scores + 0u, S_PITCH);
     let p1 = subgroupMatrixLoad<Left, row_major>(&scores, own_scores + 2u, S_PITCH);
-    o0 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 0u, C_PITCH), o0);
-    o0 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 0u, C_PITCH), o0);
-    o1 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 2u, C_PITCH), o1);
-    o1 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 2u, C_PITCH), o1);
-    o2 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 4u, C_PITCH), o2);
-    o2 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 4u, C_PITCH), o2);
-    o3 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 6u, C_PITCH), o3);
-    o3 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 6u, C_PITCH), o3);
-    o4 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 8u, C_PITCH), o4);
-    o4 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 8u, C_PITCH), o4);
-    o5 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 10u, C_PITCH), o5);
-    o5 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 10u, C_PITCH), o5);
-    o6 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 12u, C_PITCH), o6);
-    o6 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 12u, C_PITCH), o6);
-    o7 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 0u * C_PITCH + 14u, C_PITCH), o7);
-    o7 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, VALUES + 16u * C_PITCH + 14u, C_PITCH), o7);
+    o0 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 0u, C_PITCH), o0);
+    o0 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 0u, C_PITCH), o0);
+    o1 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 2u, C_PITCH), o1);
+    o1 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 2u, C_PITCH), o1);
+    o2 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 4u, C_PITCH), o2);
+    o2 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 4u, C_PITCH), o2);
+    o3 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 6u, C_PITCH), o3);
+    o3 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 6u, C_PITCH), o3);
+    o4 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 8u, C_PITCH), o4);
+    o4 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 8u, C_PITCH), o4);
+    o5 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 10u, C_PITCH), o5);
+    o5 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 10u, C_PITCH), o5);
+    o6 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 12u, C_PITCH), o6);
+    o6 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 12u, C_PITCH), o6);
+    o7 = subgroupMatrixMultiplyAccumulate(p0, subgroupMatrixLoad<Right, row_major>(&cache_tile, 0u * C_PITCH + 14u, C_PITCH), o7);
+    o7 = subgroupMatrixMultiplyAccumulate(p1, subgroupMatrixLoad<Right, row_major>(&cache_tile, 16u * C_PITCH + 14u, C_PITCH), o7);
     workgroupBarrier();
   }
   let whole = total + subgroupShuffleXor(total, 1u);

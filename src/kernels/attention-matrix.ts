@@ -4,11 +4,11 @@ import type { KernelCall } from './kernel.ts';
 import { STEP } from './prelude-sources.ts';
 
 /** Queries of one workgroup and dimensions of a head; fixed in the shader. */
-const QUERIES = 128;
+const QUERIES = 64;
 const HEAD = 128;
 
 /** Bytes of workgroup memory that the kernels with subgroup matrices take at most. */
-export const MATRIX_WORKGROUP_BYTES = 36 * 1024;
+export const MATRIX_WORKGROUP_BYTES = 20 * 1024;
 
 /** Whether `attentionMatrix` computes attention of such heads over such a cache. */
 export function fitsAttentionMatrix({
