@@ -301,8 +301,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     total_low += sum_columns(scores.low_low, scores.low_high);
     total_high += sum_columns(scores.high_low, scores.high_high);
     put_value(value, 0u, index);
-    // Each half of the keys in turn.
-    for (var part = 0u; part < 2u; part++) {
+    // Each half of the keys in turn; the upper one may lie behind the last key.
+    let parts = select(2u, 1u, first_key + KEYS / 2u >= key_count);
+    for (var part = 0u; part < parts; part++) {
       if (part == 0u) {
         put_shares(line, column, scores.low_low, scores.high_low);
       } else {

@@ -65,17 +65,24 @@ fn digits_at(row: u32) -> Digits {
   );
 }
 
-fn dot_group(weights: Weights, even: vec4u, odd: vec4u) -> i32 {
-  return dot4I8Packed(weights.even.x, even.x) + dot4I8Packed(weights.even.y, even.y)
-    + dot4I8Packed(weights.even.z, even.z) + dot4I8Packed(weights.even.w, even.w)
-    + dot4I8Packed(weights.odd.x, odd.x) + dot4I8Packed(weights.odd.y, odd.y)
-    + dot4I8Packed(weights.odd.z, odd.z) + dot4I8Packed(weights.odd.w, odd.w);
+// One chain, so that each product adds to the last, from the bits of 1.5 * 2^23 on: the sum lies in the mantissa of a float
+// and becomes one by a subtraction.
+fn dot_group(weights: Weights, even: vec4u, odd: vec4u) -> f32 {
+  var sum = 0x4b400000;
+  sum += dot4I8Packed(weights.even.x, even.x);
+  sum += dot4I8Packed(weights.even.y, even.y);
+  sum += dot4I8Packed(weights.even.z, even.z);
+  sum += dot4I8Packed(weights.even.w, even.w);
+  sum += dot4I8Packed(weights.odd.x, odd.x);
+  sum += dot4I8Packed(weights.odd.y, odd.y);
+  sum += dot4I8Packed(weights.odd.z, odd.z);
+  sum += dot4I8Packed(weights.odd.w, odd.w);
+  return bitcast<f32>(sum) - 12582912.0;
 }
 
 fn add_product(sum: f32, weights: Weights, x: Digits) -> f32 {
-  // Sums in the mantissa of 1.5 * 2^23: integers become floats by a subtraction.
-  let high = bitcast<f32>(dot_group(weights, x.even_high, x.odd_high) + 0x4b400000) - 12582912.0;
-  let low = bitcast<f32>(dot_group(weights, x.even_low, x.odd_low) + 0x4b400000) - 12582912.0;
+  let high = dot_group(weights, x.even_high, x.odd_high);
+  let low = dot_group(weights, x.even_low, x.odd_low);
   return fma(fma(fma(high, 256.0, low), x.total.x, -x.total.y), weights.scale, sum);
 }
 
@@ -157,9 +164,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let first_row = workgroup.x * ROWS;
   let first_n = workgroup.y * OUTPUTS;
   let warp = index / 32u;
-  // 32 neighbouring invocations cover 4 x 8 blocks.
-  let line = (warp / (COLUMNS / 8u)) * 4u + (index % 32u) / 8u;
-  let column = (warp % (COLUMNS / 8u)) * 8u + index % 8u;
+  // 32 neighbouring invocations cover 4 x 8 blocks, and each four of them 2 x 2: those that share a vector of workgroup
+  // memory are neighbours, or next but one.
+  let line = (warp / (COLUMNS / 8u)) * 4u + (index / 16u) % 2u * 2u + index % 2u;
+  let column = (warp % (COLUMNS / 8u)) * 8u + (index / 2u) % 8u;
   // Slots of outputs 4 column .. + 3, and of those half a tile on.
   let left = column;
   let right = column + COLUMNS;
