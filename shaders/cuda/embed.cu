@@ -1,9 +1,11 @@
 // Token embeddings, patch embeddings, and the fold of the patch weight.
 #include "common.cuh"
 
+constexpr u32 EMBED_THREADS = 512;
+
 // hidden[t] = embedding of rows[t].token, or the image feature row that the token points at.
 #define EMBED_TOKENS(FORMAT)                                                                                        \
-  KERNEL(embed_tokens__weight_##FORMAT, 128, 0)                                                                     \
+  KERNEL(embed_tokens__weight_##FORMAT, EMBED_THREADS, 0)                                                           \
   (const void* weight, SCALE_PARAMETER_##FORMAT const Row* rows, const float* features, float* hidden, u32 K,       \
    u32 FIRST_ID, u32 ID_COUNT) {                                                                                    \
     begin_kernel();                                                                                                 \
@@ -11,11 +13,12 @@
     const size_t output = (size_t)blockIdx.x * K;                                                                   \
     if (token & IMAGE_FLAG) {                                                                                       \
       const size_t feature = (size_t)(token & ~IMAGE_FLAG) * K;                                                     \
-      for (u32 i = threadIdx.x; i < K; i += 128) hidden[output + i] = features[feature + i];                        \
+      _Pragma("unroll 1") for (u32 i = threadIdx.x; i < K; i += EMBED_THREADS)                                      \
+          hidden[output + i] = features[feature + i];                                                               \
       return;                                                                                                       \
     }                                                                                                               \
     if (token < FIRST_ID || token >= FIRST_ID + ID_COUNT) return;                                                   \
-    for (u32 unit = threadIdx.x; unit < K / 8; unit += 128) {                                                       \
+    _Pragma("unroll 1") for (u32 unit = threadIdx.x; unit < K / 8; unit += EMBED_THREADS) {                         \
       float values[8];                                                                                              \
       Weight_##FORMAT::load8(weight, SCALE_ARGUMENT_##FORMAT, token - FIRST_ID, unit, K, values);                   \
       for (int i = 0; i < 8; i++) hidden[output + unit * 8 + i] = values[i];                                        \

@@ -58,7 +58,7 @@ __device__ __forceinline__ u32 hash(u32 x, u32 y, u32 z, u32 w) {
   return x;
 }
 
-__device__ __forceinline__ float gumbel_noise(const u32 seed[2], u32 counter, u32 id) {
+__device__ __noinline__ float gumbel_noise(const u32 seed[2], u32 counter, u32 id) {
   const u32 bits = hash(seed[0], seed[1], counter, id);
   const float u = ((float)bits + 0.5f) * 0x1p-32f;
   const float series = u * (1.0f + u * (0.5f + u * (1.0f / 3.0f + u * (0.25f + u * 0.2f))));
@@ -85,19 +85,21 @@ __device__ __forceinline__ LogitSummary shuffle(LogitSummary a, int offset) {
           __shfl_xor_sync(~0u, a.raw_best, offset), __shfl_xor_sync(~0u, a.raw_sum, offset)};
 }
 
-// All threads' summaries in one; every thread must call and gets the same result.
-__device__ __forceinline__ LogitSummary reduce_summary(LogitSummary mine) {
+// All threads' summaries in one; every thread must call and gets the same result. In few instructions: those of a step that do
+// not fit its multiprocessors' instruction caches come from far, once a token.
+__device__ __noinline__ LogitSummary reduce_summary(LogitSummary mine) {
   __shared__ LogitSummary parts[SAMPLE_THREADS / 32];
-#pragma unroll
+#pragma unroll 1
   for (int offset = 1; offset < 32; offset *= 2) {
     const LogitSummary other = shuffle(mine, offset);
     // The same order on both sides, so that all lanes agree to the last bit.
-    mine = threadIdx.x & offset ? merge(other, mine) : merge(mine, other);
+    const bool is_second = threadIdx.x & offset;
+    mine = merge(is_second ? other : mine, is_second ? mine : other);
   }
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = mine;
   __syncthreads();
   LogitSummary whole = parts[0];
-#pragma unroll
+#pragma unroll 1
   for (int i = 1; i < SAMPLE_THREADS / 32; i++) whole = merge(whole, parts[i]);
   __syncthreads();
   return whole;
@@ -131,22 +133,26 @@ KERNEL(adjust_logits, SAMPLE_THREADS, 0)
   const SamplerSettings sampler = settings[slot];
   LogitSummary summary = empty_summary();
   const u32 end = min(V, (blockIdx.x + 1) * CHUNK);
+#pragma unroll 1
   for (u32 id = blockIdx.x * CHUNK + threadIdx.x; id < end; id += SAMPLE_THREADS) {
     const float raw = logits[(size_t)row * V + id];
-    LogitSummary one = empty_summary();
     if (is_infinite_or_nan(raw) && !is_minus_infinity(raw)) {
-      one.best = FAULT;
-      summary = merge(summary, one);
+      summary.best = FAULT, summary.best_id = NO_TOKEN;
       continue;
     }
-    if ((sampler.flags & SAMPLER_LOGPROB) && !is_minus_infinity(raw)) one.raw_best = raw, one.raw_sum = 1.0f;
+    if ((sampler.flags & SAMPLER_LOGPROB) && !is_minus_infinity(raw)) {
+      const float largest = fmaxf(summary.raw_best, raw);
+      summary.raw_sum = summary.raw_sum * expf(summary.raw_best - largest) + expf(raw - largest);
+      summary.raw_best = largest;
+    }
     const float value = adjust(raw, sampler, counts, bias, mask, V, slot, id);
     if (sampler.flags & SAMPLER_TRUNCATES) adjusted[(size_t)row * V + id] = value;
-    if (value != LOWEST) {
-      one.best = value, one.best_id = id;
-      if (!(sampler.flags & SAMPLER_GREEDY)) one.drawn = value + gumbel_noise(sampler.seed, generated, id), one.drawn_id = id;
-    }
-    summary = merge(summary, one);
+    if (value == LOWEST) continue;
+    // A thread's tokens come in their order, so that of equal ones the first stays.
+    if (value > summary.best) summary.best = value, summary.best_id = id;
+    if (sampler.flags & SAMPLER_GREEDY) continue;
+    const float drawn = value + gumbel_noise(sampler.seed, generated, id);
+    if (drawn > summary.drawn) summary.drawn = drawn, summary.drawn_id = id;
   }
   summary = reduce_summary(summary);
   if (threadIdx.x == 0) chunks[row * gridDim.x + blockIdx.x] = summary;
@@ -239,7 +245,7 @@ __device__ u32 find_cut(Histogram& bins, u64 wanted, float share, bool by_weight
   return prefix;
 }
 
-__device__ u32 draw_truncated(Histogram& bins, const SamplerSettings& sampler, u32 generated, float best,
+__device__ __noinline__ u32 draw_truncated(Histogram& bins, const SamplerSettings& sampler, u32 generated, float best,
                               const float* adjusted, u32* candidates, u32 V) {
   __shared__ u32 candidate_count;
   const u32 min_p_limit =
@@ -289,6 +295,7 @@ KERNEL(sample_token, SAMPLE_THREADS, 0)
   const u32 row = blockIdx.x, slot = rows[row].slot, generated = rows[row].generated;
   const SamplerSettings sampler = settings[slot];
   LogitSummary whole = empty_summary();
+#pragma unroll 1
   for (u32 i = threadIdx.x; i < CHUNKS; i += SAMPLE_THREADS) whole = merge(whole, chunks[row * CHUNKS + i]);
   whole = reduce_summary(whole);
   const bool is_fault = whole.best == FAULT || whole.best_id == NO_TOKEN;
