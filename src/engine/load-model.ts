@@ -8,6 +8,7 @@ import { cacheBytesPerToken } from '../model/key-value-cache.ts';
 import { LanguageModel, type StreamTensors } from '../model/language-model.ts';
 import type { FitRequest } from '../model/model-fit.ts';
 import { narrowStream } from '../model/narrow-vision.ts';
+import type { TilingMemory } from '../model/tiling-memory.ts';
 import { openModel, type ModelFiles, type OpenModelOptions } from '../storage/model-loader.ts';
 import { digestPiece } from '../storage/sha256.ts';
 import type { ShardSource } from '../storage/shard-source.ts';
@@ -34,6 +35,8 @@ export interface LoadOptions
   readonly device: Device;
   /** What earlier loads found out about the adapter's memory. */
   readonly allocations?: AllocationMemory | undefined;
+  /** Which forms of a decode step's products earlier loads found fastest on the adapter. */
+  readonly tilings?: TilingMemory | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -94,7 +97,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
 
 /** The plan's own choices come after the request's, which they replace: it may have room for longer chunks. */
 function loadPlanned(
-  { device, signal, onProgress }: LoadOptions,
+  { device, tilings, signal, onProgress }: LoadOptions,
   parts: {
     files: ModelFiles;
     texts: ModelTexts;
@@ -121,6 +124,7 @@ function loadPlanned(
     prefillChunk,
     imagePieceWords,
     streamTensors: narrowStream(streamTensors, vision),
+    tilings,
     onCompile,
     signal,
   });

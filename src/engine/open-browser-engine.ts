@@ -7,6 +7,7 @@ import { createAllocationMemory } from './idb-allocation-memory.ts';
 import { loadXGrammar } from './grammar/load-xgrammar.ts';
 import { LocalEngine } from './local-engine.ts';
 import { openModelSource, openShardCache } from './model-source.ts';
+import { storeTilings } from './stored-tilings.ts';
 
 /**
  * Opens the browser's GPU and loads a model on it, in the calling page or worker.
@@ -23,6 +24,7 @@ export async function openBrowserEngine(options: EngineOptions): Promise<LocalEn
     decodeImage: decodeWithPlatform,
     loadXGrammar: () => loadXGrammar(requireLibrary(grammarLibraryUrl)),
     allocations: createAllocationMemory(),
+    tilings: storeTilings(createKeyValueStore('autoglm-tilings')),
     sessionStore: createKeyValueStore('autoglm-sessions'),
     ...load,
   });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Device } from '../gpu/device.ts';
 import { openNodeDevice, type NodeOpenOptions } from '../gpu/webgpu-node.ts';
 import { decodeWithSharp } from '../image/decode-node.ts';
@@ -12,6 +13,7 @@ import type { LoadProgress } from './engine.ts';
 import { loadXGrammarInNode } from './grammar/load-xgrammar-node.ts';
 import type { FitOptions } from './load-model.ts';
 import { LocalEngine } from './local-engine.ts';
+import { storeTilings } from './stored-tilings.ts';
 
 /** How to load a model in Node. */
 export interface NodeEngineOptions extends FitOptions {
@@ -25,7 +27,10 @@ export interface NodeEngineOptions extends FitOptions {
   readonly speculation?: EngineOptions['speculation'];
   /** Folder in which sessions are saved; default: none that outlive the engine. */
   readonly sessionFolder?: string | undefined;
-  /** Folder in which the weights of a model at a URL are kept; default: they are fetched each time. */
+  /**
+   * Folder in which the weights of a model at a URL are kept, and what was found out about the adapter; default: they are
+   * fetched, and it is measured, each time.
+   */
   readonly cacheFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -46,6 +51,10 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     source: isUrl ? createHttpSource(model) : createNodeFolderSource(model),
     cache: isUrl && cacheFolder !== undefined ? createNodeShardCache(cacheFolder) : undefined,
     createSha256: createNodeSha256,
+    tilings:
+      cacheFolder === undefined
+        ? undefined
+        : storeTilings(createNodeKeyValueStore(join(cacheFolder, 'tilings'))),
     device: await openDevice(),
     decodeImage: decodeWithSharp,
     loadXGrammar: loadXGrammarInNode,

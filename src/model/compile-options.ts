@@ -45,6 +45,8 @@ export interface CompileOptions {
   readonly matvecWorkgroup: number;
   /** How the int8 products of a decode step share their work. */
   readonly int8Tilings: Int8Tilings;
+  /** Whether that may be measured on the device: see `withTunedTilings`. */
+  readonly tunesTilings: boolean;
   /** How they share it for a few sequences whose activations fit the registers; absent: as for others. */
   readonly turns?: TurnOptions | undefined;
   /** How a decode step runs most of a layer in one dispatch; absent: in a dispatch for each product and norm. */
@@ -100,6 +102,7 @@ export interface CompileRequest {
   readonly arithmetic?: Arithmetic;
   readonly manyRows?: ManyRows;
   readonly int8Tilings?: Int8Tilings;
+  readonly tunesTilings?: boolean;
   readonly imagePieceWords?: number;
   readonly layerTiling?: LayerTiling;
   readonly farKeys?: number;
@@ -143,6 +146,7 @@ export function chooseCompileOptions(capabilities: Capabilities, request: Compil
     sampleWorkgroup: isSoftware ? 64 : 256,
     int8Tilings:
       request.int8Tilings ?? (isSoftware ? SOFTWARE_TILINGS : chooseTilings(reduction, subgroupSizes.max)),
+    tunesTilings: request.tunesTilings ?? (!isCuda && !isSoftware && request.int8Tilings === undefined),
     turns: reduction === 'subgroup' ? chooseTurns(capabilities, request) : undefined,
     imagePieceWords: request.imagePieceWords ?? IMAGE_PIECE_WORDS,
     layerTiling: request.layerTiling,

@@ -10,7 +10,7 @@ import {
   referenceFolder,
   type ReferenceModelName,
 } from './goldens/reference-model.test-support.ts';
-import { LanguageModel } from './language-model.ts';
+import { LanguageModel, type LoadModelOptions } from './language-model.ts';
 import { computePositionIds } from './position-ids.ts';
 import type { ImageRun, Sequence } from './text-model.ts';
 import type { ImagePatches } from './vision-tower.ts';
@@ -39,7 +39,7 @@ export async function loadGoldenModel(
   device: Device,
   name: ReferenceModelName,
   format: 'q0f32' | 'q0f16' | 'q4f16_1',
-  request: Partial<CompileRequest> = {},
+  request: Partial<CompileRequest> & Pick<LoadModelOptions, 'tilings'> = {},
 ): Promise<LanguageModel> {
   const tensors = await readTensors(name, format);
   return LanguageModel.load(device, {

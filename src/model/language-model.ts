@@ -9,6 +9,7 @@ import { planBuffers } from './memory-plan.ts';
 import { LogprobRanker } from './logprob-ranker.ts';
 import { fillWithRandomWeights } from './random-weights.ts';
 import { TextModel } from './text-model.ts';
+import type { TilingMemory } from './tiling-memory.ts';
 import { TokenSampler } from './token-sampler.ts';
 import { VisionTower } from './vision-tower.ts';
 import { layOutWeights, type StoredTensor, type WeightLayout } from './weight-layout.ts';
@@ -30,6 +31,8 @@ export interface LoadModelOptions extends CompileRequest {
    * weights up on the device, for measuring.
    */
   readonly streamTensors: StreamTensors | 'random';
+  /** What earlier loads found out about the products' tilings on this adapter; default: nothing. */
+  readonly tilings?: TilingMemory | undefined;
   /** Called when the weights are on the device and compiling begins. */
   readonly onCompile?: () => void;
   readonly signal?: AbortSignal | undefined;
@@ -93,7 +96,13 @@ export class LanguageModel {
       signal?.throwIfAborted();
       request.onCompile?.();
       const vision = new VisionTower(device, buffers, { config, weights: layout.vision, options });
-      const text = await TextModel.create(device, buffers, { config, weights: layout.text, options });
+      const { tilings } = request;
+      const text = await TextModel.create(device, buffers, {
+        config,
+        weights: layout.text,
+        options,
+        tilings,
+      });
       const sampler = new TokenSampler(device, buffers, { V: config.text.V, options });
       const ranker = new LogprobRanker(device, buffers, { V: config.text.V, options });
       const cache = new KeyValueCache(device, buffers, { config: config.text, options });

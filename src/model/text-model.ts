@@ -19,6 +19,8 @@ import { PlanRunner } from './plan-runner.ts';
 import { createRopeTable } from './rope-table.ts';
 import { encodeRows, encodeStep, IMAGE_FLAG, ROW_BYTES, type Row } from './step.ts';
 import type { TextWeights } from './weight-layout.ts';
+import type { TilingMemory } from './tiling-memory.ts';
+import { withTunedTilings } from './tune-tilings.ts';
 import { canReachFar, withWholeLayers } from './whole-layers.ts';
 
 /** Consecutive image tokens of a prompt and where their features are. */
@@ -110,10 +112,16 @@ export class TextModel {
   static async create(
     device: Device,
     buffers: BufferTable,
-    parts: { config: ModelConfig; weights: TextWeights; options: CompileOptions },
+    parts: {
+      config: ModelConfig;
+      weights: TextWeights;
+      options: CompileOptions;
+      tilings?: TilingMemory | undefined;
+    },
   ): Promise<TextModel> {
-    const { config, weights } = parts;
-    const options = await withWholeLayers(device, buffers, parts);
+    const { config, weights, tilings } = parts;
+    const counted = await withWholeLayers(device, buffers, parts);
+    const options = await withTunedTilings(device, buffers, { config, weights, options: counted }, tilings);
     const { rotaryDimensions, ropeTheta } = config.text;
     const plan = compilePrefill(config, weights, options);
     const end = options.target === 'webgpu' ? compilePromptEnd(config, plan) : undefined;
