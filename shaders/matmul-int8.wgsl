@@ -164,8 +164,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let first_row = workgroup.x * ROWS;
   let first_n = workgroup.y * OUTPUTS;
   let warp = index / 32u;
-  // 32 neighbouring invocations cover 4 x 8 blocks, and each four of them 2 x 2: those that share a vector of workgroup
-  // memory are neighbours, or next but one.
+  // 32 neighbouring invocations cover 4 x 8 blocks, and each four of them 2 x 2, so that of these each two read the same
+  // vector of workgroup memory.
   let line = (warp / (COLUMNS / 8u)) * 4u + (index / 16u) % 2u * 2u + index % 2u;
   let column = (warp % (COLUMNS / 8u)) * 8u + (index / 2u) % 8u;
   // Slots of outputs 4 column .. + 3, and of those half a tile on.

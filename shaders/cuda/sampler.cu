@@ -85,8 +85,8 @@ __device__ __forceinline__ LogitSummary shuffle(LogitSummary a, int offset) {
           __shfl_xor_sync(~0u, a.raw_best, offset), __shfl_xor_sync(~0u, a.raw_sum, offset)};
 }
 
-// All threads' summaries in one; every thread must call and gets the same result. In few instructions: those of a step that do
-// not fit its multiprocessors' instruction caches come from far, once a token.
+// All threads' summaries in one; every thread must call and gets the same result. In few instructions: written out it took a
+// decode step longer, supposedly because what does not fit the instruction caches beside the step comes from far for each token.
 __device__ __noinline__ LogitSummary reduce_summary(LogitSummary mine) {
   __shared__ LogitSummary parts[SAMPLE_THREADS / 32];
 #pragma unroll 1

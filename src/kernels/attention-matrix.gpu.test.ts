@@ -25,6 +25,7 @@ describeAttention(
     { rows: 200, H: 2, KV: 1, context: 400, ...text, cacheStart: 170 },
     { rows: 131, H: 2, KV: 2, context: 0, ...vision },
     { rows: 129, H: 1, KV: 1, context: 129, ...vision, scale: 30 },
+    { rows: 64, H: 1, KV: 1, context: 64, ...text },
   ],
 );
 

@@ -7,7 +7,7 @@ import { STEP } from './prelude-sources.ts';
 const QUERIES = 64;
 const HEAD = 128;
 
-/** Bytes of workgroup memory that the kernels with subgroup matrices take at most. */
+/** Bytes of workgroup memory that the kernels with subgroup matrices take at most: `matmul-matrix` all of it. */
 export const MATRIX_WORKGROUP_BYTES = 20 * 1024;
 
 /** Whether `attentionMatrix` computes attention of such heads over such a cache. */

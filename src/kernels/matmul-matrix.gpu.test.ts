@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MATRIX_WORKGROUP_BYTES } from './attention-matrix.ts';
 import type { KernelCall } from './kernel.ts';
 import { fitsMatmulMatrix, matmulMatrix } from './matmul-matrix.ts';
 import { matmulMatrixReference } from './matmul-matrix.reference.ts';
@@ -29,7 +30,7 @@ function product({ matrix }: PackedMatrix): KernelCall[] {
 }
 
 describe('MatmulMatrix', () => {
-  const device = useDevice({ workgroupStorageBytes: 48 * 1024 });
+  const device = useDevice({ workgroupStorageBytes: MATRIX_WORKGROUP_BYTES });
   for (const { rows, ...sizes } of CASES) {
     const { N, K, format } = sizes;
     it(`is a valid program for weights in ${format}`, async () => {

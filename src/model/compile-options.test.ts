@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Capabilities, DeviceLimits } from '../gpu/capabilities.ts';
-import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
+import { MATRIX_WORKGROUP_BYTES } from '../kernels/attention-matrix.ts';
+import { ATTENTION_WIDE_BYTES } from '../kernels/attention-wide.ts';
 import { MATMUL_TILE_BYTES } from '../kernels/matmul-tile.ts';
+import { ROPE_QKV_STORAGE_BUFFERS } from '../kernels/matvec-int8.ts';
 import {
   chooseCompileOptions,
   reachesFar,
@@ -53,10 +55,14 @@ describe('chooseCompileOptions', () => {
     expect(choose({ limits: { ...LIMITS, maxStorageBuffers } }).fusesRope).toBe(isFused);
   });
 
-  const matrices = { hasSubgroupMatrix: true, limits: { ...LIMITS, maxWorkgroupStorageBytes: 49152 } };
+  const withWorkgroupBytes = (maxWorkgroupStorageBytes: number): Partial<Capabilities> => ({
+    hasSubgroupMatrix: true,
+    limits: { ...LIMITS, maxWorkgroupStorageBytes },
+  });
+  const matrices = withWorkgroupBytes(MATRIX_WORKGROUP_BYTES);
   it.each([
     ['matrix', 'subgroup matrices', matrices],
-    ['int8', 'too little workgroup memory for them', { ...matrices, limits: LIMITS }],
+    ['int8', 'too little workgroup memory for them', withWorkgroupBytes(MATRIX_WORKGROUP_BYTES - 1)],
     ['int8', 'the dot product', {}],
     ['f32', 'nothing', { hasInt8Dot: false }],
     ['f32', 'software', { ...matrices, isSoftware: true }],
@@ -65,10 +71,11 @@ describe('chooseCompileOptions', () => {
     expect(choose(capabilities, { manyRows: 'int8' }).manyRows).toBe('int8');
   });
 
+  const largeTileBytes = Math.max(MATMUL_TILE_BYTES, ATTENTION_WIDE_BYTES);
   it.each([
-    [MATMUL_TILE_BYTES, false, true],
-    [MATMUL_TILE_BYTES - 1, false, false],
-    [MATMUL_TILE_BYTES, true, false],
+    [largeTileBytes, false, true],
+    [largeTileBytes - 1, false, false],
+    [largeTileBytes, true, false],
   ])('with %i bytes of workgroup memory, software %s: larger tiles %s', (bytes, isSoftware, largeTiles) => {
     const limits = { ...LIMITS, maxWorkgroupStorageBytes: bytes };
     expect(choose({ limits, isSoftware }).largeTiles).toBe(largeTiles);
