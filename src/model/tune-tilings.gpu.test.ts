@@ -1,8 +1,13 @@
 /** Measured tilings on a real device: which one is the fastest is the device's affair, what they compute is not. */
 import { describe, expect, it } from 'vitest';
 import { useDevice } from '../kernels/parity.test-support.ts';
-import type { Int8Tilings } from './compile-options.ts';
-import { encodeGoldenPrompt, loadGoldenModel, readGoldens } from './golden-model.test-support.ts';
+import { chooseCompileOptions, type CompileRequest, type Int8Tilings } from './compile-options.ts';
+import {
+  encodeGoldenPrompt,
+  loadGoldenModel,
+  readGoldenConfig,
+  readGoldens,
+} from './golden-model.test-support.ts';
 import type { LanguageModel } from './language-model.ts';
 import { Scheduler } from './scheduler.ts';
 import { generateIds, textRequest } from './scheduler.test-support.ts';
@@ -29,12 +34,13 @@ class TestMemory implements TilingMemory {
 describe('withTunedTilings', () => {
   const device = useDevice();
 
-  const load = (tilings: TilingMemory, tunesTilings = true): Promise<LanguageModel> =>
+  const load = (tilings: TilingMemory, request: Partial<CompileRequest> = {}): Promise<LanguageModel> =>
     loadGoldenModel(device(), NAME, 'q4f16_1', {
       arithmetic: 'int8',
       reduction: 'workgroup',
-      tunesTilings,
+      tunesTilings: true,
       tilings,
+      ...request,
     });
 
   async function expectGoldenAnswer(model: LanguageModel): Promise<void> {
@@ -77,16 +83,26 @@ describe('withTunedTilings', () => {
     },
   );
 
+  it.each([
+    ['where it is not to', { tunesTilings: false }],
+    ['of products in f32', { arithmetic: 'f32' }],
+  ] as const)('measures nothing %s', { timeout: 120_000 }, async (_, request) => {
+    const memory = new TestMemory();
+    const model = await load(memory, request);
+    expect([memory.asked, model.text.options.int8Tilings]).toEqual([[], model.options.int8Tilings]);
+    model.destroy();
+  });
+
   it('measures anew where the record is of another device', { timeout: 120_000 }, async () => {
     const memory = new TestMemory();
-    const model = await load(memory, false);
-    expect([memory.asked, model.text.options.int8Tilings]).toEqual([[], model.options.int8Tilings]);
-    const key = tilingKey(device().capabilities, model.config.text, model.options);
-    model.destroy();
+    const config = await readGoldenConfig(NAME);
+    const request = { context: 128, reduction: 'workgroup' } as const;
+    const { capabilities } = device();
+    const key = tilingKey(capabilities, config.text, chooseCompileOptions(capabilities, request));
     memory.records.set(key, { qkv: { lanes: 4096, sets: 1, rows: 4 } });
     const tuned = await load(memory);
     expect(memory.asked).toEqual([key]);
-    expect(parseTilings(memory.records.get(key), tuned.options, device().capabilities)).toBeDefined();
+    expect(parseTilings(memory.records.get(key), tuned.options, capabilities)).toBeDefined();
     tuned.destroy();
   });
 });

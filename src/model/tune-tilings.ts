@@ -50,7 +50,8 @@ export async function withTunedTilings(
   memory?: TilingMemory,
 ): Promise<CompileOptions> {
   const { config, weights, options } = parts;
-  if (!options.tunesTilings || options.layerTiling || !supportsInt8(config.text, weights)) return options;
+  const mayTune = options.tunesTilings && options.arithmetic === 'int8' && !options.layerTiling;
+  if (!mayTune || !supportsInt8(config.text, weights)) return options;
   const key = tilingKey(device.capabilities, config.text, options);
   const known = parseTilings(await memory?.get(key), options, device.capabilities);
   if (known) return { ...options, int8Tilings: known };
