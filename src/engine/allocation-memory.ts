@@ -1,3 +1,5 @@
+import type { AdapterMemory } from './adapter-memory.ts';
+
 /** What is known of an adapter's memory from earlier proofs. */
 export interface AllocationRecord {
   /** Most bytes that were allocated together; 0 when nothing is known. */
@@ -8,11 +10,8 @@ export interface AllocationRecord {
   readonly refusedAt?: number | undefined;
 }
 
-/** Remembers proofs by adapter. A memory that fails is as good as none: nothing depends on it. */
-export interface AllocationMemory {
-  get(adapter: string): Promise<AllocationRecord | undefined>;
-  put(adapter: string, record: AllocationRecord): Promise<void>;
-}
+/** Remembers proofs by adapter. */
+export type AllocationMemory = AdapterMemory<AllocationRecord>;
 
 /** A refusal is believed so long. */
 export const REFUSAL_MS = 10 * 60 * 1000;

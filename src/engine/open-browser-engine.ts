@@ -2,12 +2,11 @@ import { AutoglmError } from '../base/errors.ts';
 import { openWebGpuDevice } from '../gpu/webgpu-adapter.ts';
 import { decodeWithPlatform } from '../image/decode-platform.ts';
 import { createKeyValueStore } from '../storage/key-value-store.ts';
+import { rememberIn } from './adapter-memory.ts';
 import type { EngineOptions } from './engine-options.ts';
-import { createAllocationMemory } from './idb-allocation-memory.ts';
 import { loadXGrammar } from './grammar/load-xgrammar.ts';
 import { LocalEngine } from './local-engine.ts';
 import { openModelSource, openShardCache } from './model-source.ts';
-import { storeTilings } from './stored-tilings.ts';
 
 /**
  * Opens the browser's GPU and loads a model on it, in the calling page or worker.
@@ -23,8 +22,8 @@ export async function openBrowserEngine(options: EngineOptions): Promise<LocalEn
     device,
     decodeImage: decodeWithPlatform,
     loadXGrammar: () => loadXGrammar(requireLibrary(grammarLibraryUrl)),
-    allocations: createAllocationMemory(),
-    tilings: storeTilings(createKeyValueStore('autoglm-tilings')),
+    allocations: rememberIn(createKeyValueStore('autoglm-adapters')),
+    tilings: rememberIn(createKeyValueStore('autoglm-tilings')),
     sessionStore: createKeyValueStore('autoglm-sessions'),
     ...load,
   });

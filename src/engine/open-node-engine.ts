@@ -7,13 +7,13 @@ import { createNodeKeyValueStore } from '../storage/node-key-value-store.ts';
 import { createNodeFolderSource } from '../storage/node-folder-source.ts';
 import { createNodeShardCache } from '../storage/node-shard-cache.ts';
 import { createNodeSha256 } from '../storage/node-sha256.ts';
+import { rememberIn } from './adapter-memory.ts';
 import type { AllocationMemory } from './allocation-memory.ts';
 import type { EngineOptions } from './engine-options.ts';
 import type { LoadProgress } from './engine.ts';
 import { loadXGrammarInNode } from './grammar/load-xgrammar-node.ts';
 import type { FitOptions } from './load-model.ts';
 import { LocalEngine } from './local-engine.ts';
-import { storeTilings } from './stored-tilings.ts';
 
 /** How to load a model in Node. */
 export interface NodeEngineOptions extends FitOptions {
@@ -54,7 +54,7 @@ export async function openNodeEngine(options: NodeEngineOptions): Promise<LocalE
     tilings:
       cacheFolder === undefined
         ? undefined
-        : storeTilings(createNodeKeyValueStore(join(cacheFolder, 'tilings'))),
+        : rememberIn(createNodeKeyValueStore(join(cacheFolder, 'tilings'))),
     device: await openDevice(),
     decodeImage: decodeWithSharp,
     loadXGrammar: loadXGrammarInNode,
