@@ -18,6 +18,9 @@ export interface DeviceLimits {
   readonly bindingAlignment: number;
 }
 
+/** Workgroup memory that every device grants. */
+export const LEAST_WORKGROUP_STORAGE_BYTES = 16_384;
+
 /** What a device can do. Plans are chosen by this report and by nothing else. */
 export interface Capabilities {
   readonly adapter: AdapterIdentity;

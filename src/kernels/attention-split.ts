@@ -1,4 +1,5 @@
 import source from '#shaders/attention-split.wgsl?raw';
+import { LEAST_WORKGROUP_STORAGE_BYTES } from '../gpu/capabilities.ts';
 import type { BufferRef, CacheFormat, KernelCall } from './kernel.ts';
 import { cachePrelude, SPLIT_RUNS, ROW } from './prelude-sources.ts';
 
@@ -49,9 +50,6 @@ const MOST_HEADS = 16;
 /** Keys that a split takes at a time, as in shaders/preludes/split-runs.wgsl. */
 const RUN = 32;
 
-/** What every device grants. */
-const MOST_WORKGROUP_BYTES = 16_384;
-
 /** Bytes of eight dimensions in the cache. */
 const OCTET_BYTES: Readonly<Record<CacheFormat, number>> = { f32: 32, f16: 16, q8: 8 };
 
@@ -70,7 +68,7 @@ export function supportsAttentionSplit(
     D >= keyLanes * 8 &&
     D <= 128 &&
     Math.log2(D) % 1 === 0 &&
-    (D / 8) * octetBytes + scoreBytes <= MOST_WORKGROUP_BYTES
+    (D / 8) * octetBytes + scoreBytes <= LEAST_WORKGROUP_STORAGE_BYTES
   );
 }
 

@@ -29,11 +29,20 @@ export interface DecodeInt8Compiler {
   readonly columns: number;
 }
 
-/** True when every width is a multiple of the groups and every matrix has 4-bit weights. */
-export function supportsInt8({ C, D, F }: TextConfig, { layers, head }: TextWeights): boolean {
+/**
+ * Whether a decode step multiplies int8 digits of the activations: it is to, every width is a multiple of the groups and every
+ * matrix has 4-bit weights.
+ */
+export function usesInt8(
+  { C, D, F }: TextConfig,
+  { layers, head }: TextWeights,
+  { arithmetic }: CompileOptions,
+): boolean {
   const matrices = [head, ...layers.flatMap(({ qkv, o, gateUp, down }) => [qkv, o, gateUp, down])];
   return (
-    [C, D, F].every((width) => width % INT8_GROUP === 0) && matrices.every(({ format }) => format === 'q4')
+    arithmetic === 'int8' &&
+    [C, D, F].every((width) => width % INT8_GROUP === 0) &&
+    matrices.every(({ format }) => format === 'q4')
   );
 }
 
@@ -293,7 +302,8 @@ function addMlp(
   );
 }
 
-function addGateUp(
+/** Adds the gate and up products with SwiGLU, whose weight may be in parts. */
+export function addGateUp(
   compiler: DecodeInt8Compiler,
   label: string,
   { weight, x, y }: { weight: WeightMatrix; x: Int8Activations; y: Int8Activations },
@@ -309,7 +319,12 @@ function addGateUp(
   ];
 }
 
-function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, K: number): Int8Activations {
+/** Names the buffers of a step's activations of K values in int8 digits. */
+export function addActivations(
+  { builder, columns }: DecodeInt8Compiler,
+  name: string,
+  K: number,
+): Int8Activations {
   const words = int8Words(columns * K);
   return {
     codes: builder.buffer(`${name}.codes`, words.codes),
@@ -317,7 +332,8 @@ function addActivations({ builder, columns }: DecodeInt8Compiler, name: string, 
   };
 }
 
-function productOptions(
+/** What a product is compiled with, in the tiling that the options have for it. */
+export function productOptions(
   compiler: DecodeInt8Compiler,
   kind: keyof Int8Tilings,
   label: string,

@@ -15,7 +15,7 @@ import type { ModelConfig, TextConfig } from './config.ts';
 import { attendMany, digitRows, multiply, multiplyColumns, type ManyRowsCompiler } from './multiply.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { ROW_WORDS, STEP_WORDS } from './step.ts';
-import { addDecodeInt8, addHeadInt8, supportsInt8 } from './compile-decode-int8.ts';
+import { addDecodeInt8, addHeadInt8, usesInt8 } from './compile-decode-int8.ts';
 import { addKeyValueCache, MAX_COLUMNS, mostColumns, TEXT_BUFFERS } from './text-buffers.ts';
 import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
 
@@ -83,7 +83,7 @@ export function compileDecode(
   if (options.target === 'cuda') return compileCudaDecode(config, weights, options, columns);
   const builder = new PlanBuilder(`decode x${columns}${reach === 'far' ? ', far' : ''}`);
   const compiler = { builder, config: config.text, options, T: columns, columns, emitsDigits: false };
-  if (usesInt8(config, weights, options)) {
+  if (usesInt8(config.text, weights, options)) {
     addHeadInt8(compiler, weights, { x: addDecodeInt8(compiler, weights, reach) });
     return builder.build();
   }
@@ -117,13 +117,9 @@ export function compileHead(
   const builder = new PlanBuilder(`head x${columns}`);
   const compiler = { builder, config: config.text, options, T: columns, columns, emitsDigits: false };
   const rows = builder.buffer(TEXT_BUFFERS.headInput, MAX_COLUMNS * config.text.C);
-  if (usesInt8(config, weights, options)) addHeadInt8(compiler, weights, { rows });
+  if (usesInt8(config.text, weights, options)) addHeadInt8(compiler, weights, { rows });
   else addHead(compiler, weights, rows);
   return builder.build();
-}
-
-function usesInt8({ text }: ModelConfig, weights: TextWeights, { arithmetic }: CompileOptions): boolean {
-  return arithmetic === 'int8' && supportsInt8(text, weights);
 }
 
 /** Whether all products of a prompt take int8 digits. */

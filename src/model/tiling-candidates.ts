@@ -1,4 +1,4 @@
-import type { Capabilities } from '../gpu/capabilities.ts';
+import { LEAST_WORKGROUP_STORAGE_BYTES, type Capabilities } from '../gpu/capabilities.ts';
 import type { RowTiling } from '../kernels/row-tiling.ts';
 import type { CompileOptions, Int8Tilings } from './compile-options.ts';
 import { MAX_COLUMNS } from './text-buffers.ts';
@@ -28,9 +28,6 @@ const GATED: readonly RowTiling[] = [
   { lanes: 128, sets: 2, rows: 32 },
 ];
 
-/** What every device grants. */
-const MOST_WORKGROUP_BYTES = 16_384;
-
 /** Bytes of a vec4. */
 const VECTOR = 16;
 
@@ -45,7 +42,8 @@ export function tilingCandidates(
   const fits = (tiling: RowTiling): boolean =>
     (!isSubgroup || tiling.lanes % subgroupSizes.max === 0) &&
     tiling.lanes * tiling.sets <= limits.maxWorkgroupInvocations &&
-    workgroupBytes(product, tiling, isSubgroup ? options.leastSubgroup : undefined) <= MOST_WORKGROUP_BYTES;
+    workgroupBytes(product, tiling, isSubgroup ? options.leastSubgroup : undefined) <=
+      LEAST_WORKGROUP_STORAGE_BYTES;
   const others = (product === 'gateUp' ? GATED : PLAIN).filter(
     (tiling) => fits(tiling) && !equalTilings(tiling, present),
   );

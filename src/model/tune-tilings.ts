@@ -1,27 +1,17 @@
 import { isAutoglmError } from '../base/errors.ts';
 import type { Device } from '../gpu/device.ts';
-import { gateUpInt8 } from '../kernels/gate-up-int8.ts';
-import { int8Words, type Int8Activations } from '../kernels/int8-activations.ts';
-import type { KernelCall, WeightMatrix } from '../kernels/kernel.ts';
+import type { WeightMatrix } from '../kernels/kernel.ts';
 import { matvecInt8 } from '../kernels/matvec-int8.ts';
 import type { RowTiling } from '../kernels/row-tiling.ts';
 import type { BufferTable } from './buffer-table.ts';
-import { supportsInt8 } from './compile-decode-int8.ts';
+import { addActivations, addGateUp, productOptions, usesInt8 } from './compile-decode-int8.ts';
 import type { CompileOptions, Int8Tilings } from './compile-options.ts';
-import type { ModelConfig } from './config.ts';
 import { PlanBuilder, type Plan } from './plan.ts';
 import { PlanRunner } from './plan-runner.ts';
 import { TEXT_BUFFERS } from './text-buffers.ts';
 import { TILED_PRODUCTS, tilingCandidates, type TiledProduct } from './tiling-candidates.ts';
 import { parseTilings, tilingKey, type TilingMemory } from './tiling-memory.ts';
-import type { TextWeights } from './weight-layout.ts';
-
-/** What a decode step's products are measured with. */
-interface DecodeParts {
-  readonly config: ModelConfig;
-  readonly weights: TextWeights;
-  readonly options: CompileOptions;
-}
+import type { DecodeParts } from './whole-layers.ts';
 
 /** What another tiling must save of the time of the present one: two measurements of one differ by as much. */
 const LEAST_GAIN = 0.03;
@@ -50,8 +40,8 @@ export async function withTunedTilings(
   memory?: TilingMemory,
 ): Promise<CompileOptions> {
   const { config, weights, options } = parts;
-  const mayTune = options.tunesTilings && options.arithmetic === 'int8' && !options.layerTiling;
-  if (!mayTune || !supportsInt8(config.text, weights)) return options;
+  const mayTune = options.tunesTilings && !options.layerTiling && usesInt8(config.text, weights, options);
+  if (!mayTune) return options;
   const key = tilingKey(device.capabilities, config.text, options);
   const known = parseTilings(await memory?.get(key), options, device.capabilities);
   if (known) return { ...options, int8Tilings: known };
@@ -142,47 +132,38 @@ async function runFor(device: Device, runner: PlanRunner, repeats: number): Prom
 function compileProduct(
   product: TiledProduct,
   tiling: RowTiling,
-  { config: { text }, weights, options }: DecodeParts,
+  { config: { text: config }, weights, options }: DecodeParts,
 ): Plan {
-  const { C, H, D, F, V } = text;
+  const { C, H, KV, D, F, V } = config;
   const builder = new PlanBuilder(`tune ${product}`);
-  const activations = (name: string, K: number): Int8Activations => ({
-    codes: builder.buffer(`${name}.codes`, int8Words(K).codes),
-    totals: builder.buffer(`${name}.totals`, int8Words(K).totals),
-  });
-  const logits = builder.buffer(TEXT_BUFFERS.logits, Math.max(V, 2 * F, (H + 2 * text.KV) * D, C));
-  const common = { label: product, columns: 1, tiling, ...pick(options) } as const;
-  const multiply = (weight: WeightMatrix, name: string): KernelCall[] =>
-    matvecInt8({ ...common, weight, x: activations(name, weight.K), y: logits });
+  const int8Tilings = { ...options.int8Tilings, [product]: tiling };
+  const compiler = { builder, config, options: { ...options, int8Tilings }, columns: 1 };
+  const y = builder.buffer(TEXT_BUFFERS.logits, Math.max(V, 2 * F, (H + 2 * KV) * D, C));
+  const multiply = (weight: WeightMatrix, input: string): void => {
+    const x = addActivations(compiler, input, weight.K);
+    builder.add(...matvecInt8({ ...productOptions(compiler, product, product, weight), x, y }));
+  };
   const layers = weights.layers.slice(0, MOST_LAYERS);
   switch (product) {
     case 'qkv':
-      builder.add(...layers.flatMap(({ qkv }) => multiply(qkv, 'normed')));
+      for (const { qkv } of layers) multiply(qkv, 'normed');
       break;
     case 'o':
-      builder.add(...layers.flatMap(({ o }) => multiply(o, 'attended')));
+      for (const { o } of layers) multiply(o, 'attended');
       break;
-    case 'gateUp':
-      builder.add(
-        ...layers.flatMap(({ gateUp: weight }) =>
-          weight.parts.length === 1
-            ? gateUpInt8({ ...common, weight, x: activations('normed', C), y: activations('activated', F) })
-            : multiply(weight, 'normed'),
-        ),
-      );
+    case 'gateUp': {
+      const x = addActivations(compiler, 'normed', C);
+      const activated = addActivations(compiler, 'activated', F);
+      for (const { gateUp: weight } of layers) {
+        builder.add(...addGateUp(compiler, product, { weight, x, y: activated }));
+      }
       break;
+    }
     case 'down':
-      builder.add(...layers.flatMap(({ down }) => multiply(down, 'activated')));
+      for (const { down } of layers) multiply(down, 'activated');
       break;
     case 'head':
-      builder.add(...multiply(weights.head, 'normed'));
+      multiply(weights.head, 'normed');
   }
   return builder.build();
-}
-
-function pick({
-  reduction,
-  leastSubgroup,
-}: CompileOptions): Pick<CompileOptions, 'reduction' | 'leastSubgroup'> {
-  return { reduction, leastSubgroup };
 }

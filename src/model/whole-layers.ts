@@ -10,13 +10,13 @@ import type { KernelCall } from '../kernels/kernel.ts';
 import type { BufferTable } from './buffer-table.ts';
 import type { CompileOptions, DecodeReach } from './compile-options.ts';
 import { compileDecode } from './compile-text.ts';
-import { supportsInt8 } from './compile-decode-int8.ts';
+import { usesInt8 } from './compile-decode-int8.ts';
 import type { ModelConfig } from './config.ts';
 import { PlanRunner } from './plan-runner.ts';
 import type { TextLayerWeights, TextWeights } from './weight-layout.ts';
 
 /** What the Plans of a decode step are compiled from. */
-interface DecodeParts {
+export interface DecodeParts {
   readonly config: ModelConfig;
   readonly weights: TextWeights;
   readonly options: CompileOptions;
@@ -92,8 +92,7 @@ function tilingOf(workgroups: number, { text }: ModelConfig): LayerTiling {
 function mayRunWholeLayers(config: ModelConfig, weights: TextWeights, options: CompileOptions): boolean {
   return (
     options.allowsWholeLayers &&
-    options.arithmetic === 'int8' &&
-    supportsInt8(config.text, weights) &&
+    usesInt8(config.text, weights, options) &&
     supportsDecodeLayer(config.text, WORKGROUP) &&
     weights.layers.every(isOneBuffer)
   );
