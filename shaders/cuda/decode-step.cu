@@ -216,7 +216,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   extern __shared__ __align__(128) uint4 shared_memory[];
   __shared__ unsigned long long barriers[2][STAGES];
   __shared__ unsigned long long tile_sums[TileSums<COLUMNS>::BYTES / 8];
-  __shared__ float parts[2][STEP_WARPS][COLUMNS];
+  __shared__ __align__(8) float parts[2][4][STEP_WARPS];
   __shared__ NormScales<COLUMNS> scales;
   __shared__ PairSums pair_sums;
   __shared__ u32 shared_turns;
@@ -277,7 +277,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     const StepLayer& layer = layers.items[min(i / 4, shape.layers - 1)];
     if (part % 2 == 0) {
       if constexpr (COLUMNS == 1)
-        norm_activations(shape, hidden, norm_before(products, mail, final_norm, i, seal), x, parts);
+        norm_activations(shape, hidden, norm_before(products, mail, final_norm, i, seal), x, parts[0]);
       else if (i == 0)
         norm_tokens<COLUMNS>(shape, hidden, layers.items[0].input_norm, x, parts[0], scales);
       else

@@ -47,7 +47,7 @@ struct NormScales {
     }
   }
   // By one thread; of norms behind the first.
-  __device__ __forceinline__ void put_squares(u32 turn, const float (&sums)[COLUMNS]) {
+  __device__ __forceinline__ void put_squares(u32 turn, const float (&sums)[4]) {
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) squares[turn % 2][column] = sums[column];
     mbarrier_arrive(shared_address(squares_there + turn % 2));
@@ -140,7 +140,7 @@ __device__ __forceinline__ u32 squares_are_missing(uint4 words, u32 columns, u32
 // The first norm of a step, of the embedded tokens.
 template <u32 COLUMNS>
 __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4* hidden, const float4* pre,
-                                            const Activations<COLUMNS>& x, float (*parts)[COLUMNS], NormScales<COLUMNS>& scales) {
+                                            const Activations<COLUMNS>& x, float (*parts)[STEP_WARPS], NormScales<COLUMNS>& scales) {
   const u32 i = threadIdx.x;
   const bool is_mine = i < shape.C / 8;
 #pragma unroll 1
@@ -152,11 +152,11 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
       put_eight(weight, pre[i * 2], pre[i * 2 + 1]);
     }
     const float part = warp_sum(square_eight(values));
-    if (i % 32 == 0) parts[i / 32][column] = part;
+    if (i % 32 == 0) parts[column][i / 32] = part;
     step_sync();
     float sum = 0;
 #pragma unroll
-    for (u32 warp = 0; warp < STEP_WARPS; warp++) sum += parts[warp][column];
+    for (u32 warp = 0; warp < STEP_WARPS; warp++) sum += parts[column][warp];
     const float scale = norm_scale(shape, sum);
     if (i == 0) scales.put(0, column, scale);
 #pragma unroll
@@ -170,7 +170,7 @@ __device__ __forceinline__ void norm_tokens(const StepShape& shape, const float4
 // `turn`: the norm's index in the step.
 template <u32 COLUMNS>
 __device__ __forceinline__ void receive_normed(const StepShape& shape, const SharedNorm& norm, const Activations<COLUMNS>& x,
-                                               float (*parts)[COLUMNS], NormScales<COLUMNS>& scales, u32 turn) {
+                                               float (*parts)[STEP_WARPS], NormScales<COLUMNS>& scales, u32 turn) {
   const u32 octets = shape.C / 8, i = threadIdx.x;
   const bool is_mine = i < octets;
   uint4 before[COLUMNS] = {}, added[COLUMNS] = {}, squares = {};
@@ -188,7 +188,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
   if (is_mine) look(before, norm.normed);
   // This block is done with the activations before: they make room.
   step_sync();
-  float sums[COLUMNS] = {};
+  float sums[4] = {};
   if (is_mine) {
     do {
       look(added, norm.added);
@@ -199,7 +199,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
     for (u32 column = 0; column < COLUMNS; column++)
       if (i % 2 == 0) sums[column] = __uint_as_float(opened(word_of(squares, column)));
   }
-  sum_columns<COLUMNS>(sums, parts);
+  sum_four(sums, parts);
   if (i == 0) scales.put_squares(turn, sums);
   scales.wait(turn - 1);
   if (has_unit(i, shape.C))

@@ -4,24 +4,27 @@
 
 #if __CUDA_ARCH__ >= 900
 
-// Sums over the block of a value for each column; `parts` may be used again after two more barriers.
-template <u32 COLUMNS>
-__device__ __forceinline__ void sum_columns(float values[COLUMNS], float (*parts)[COLUMNS]) {
+// Sums over the block of four values at once, in one meeting: what the warps have is added up by lanes, too. `parts` may be used
+// again after another barrier.
+__device__ __forceinline__ void sum_four(float values[4], float (*parts)[STEP_WARPS]) {
+  const u32 lane = threadIdx.x % 32;
+  float two[2];
 #pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++) {
-    const float sum = warp_sum(values[column]);
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32][column] = sum;
-  }
+  for (u32 i = 0; i < 2; i++)
+    two[i] = (lane & 16 ? values[i + 2] : values[i]) + __shfl_xor_sync(~0u, lane & 16 ? values[i] : values[i + 2], 16);
+  float sum = (lane & 8 ? two[1] : two[0]) + __shfl_xor_sync(~0u, lane & 8 ? two[0] : two[1], 8);
+#pragma unroll
+  for (u32 offset = 4; offset > 0; offset >>= 1) sum += __shfl_xor_sync(~0u, sum, offset);
+  if (lane % 8 == 0) parts[lane / 8][threadIdx.x / 32] = sum;
   step_sync();
+  const float2 pair = reinterpret_cast<const float2*>(parts[lane / 8])[lane % 8];
+  sum = pair.x + pair.y;
 #pragma unroll
-  for (u32 column = 0; column < COLUMNS; column++) {
-    // Four sums at once: one after the other takes as long as the barrier.
-    float totals[4] = {};
+  for (u32 offset = 4; offset > 0; offset >>= 1) sum += __shfl_xor_sync(~0u, sum, offset);
 #pragma unroll
-    for (u32 warp = 0; warp < STEP_WARPS; warp++) totals[warp % 4] += parts[warp][column];
-    values[column] = totals[0] + totals[1] + (totals[2] + totals[3]);
-  }
+  for (u32 i = 0; i < 4; i++) values[i] = __shfl_sync(~0u, sum, i * 8);
 }
+static_assert(STEP_WARPS == 16, "eight lanes add up two warps' each");
 
 __device__ __forceinline__ void put_eight(float out[8], float4 low, float4 high) {
   out[0] = low.x, out[1] = low.y, out[2] = low.z, out[3] = low.w;
@@ -67,7 +70,7 @@ __device__ __forceinline__ void receive_eight(float out[8], const uint4* source,
 // The sandwich of norms, by every block for itself: x = rms(hidden + rms(projected) * post) * pre. A thread has eight
 // channels. Each block sends its share of the new residual stream. Without `post`, x = rms(hidden) * pre.
 __device__ __forceinline__ void norm_activations(const StepShape& shape, const float4* hidden, const StepNorm& norm,
-                                                 const Activations<1>& x, float (*parts)[STEP_WARPS][1]) {
+                                                 const Activations<1>& x, float (*parts)[STEP_WARPS]) {
   const u32 i = threadIdx.x;
   const bool is_mine = i < shape.C / 8;
   float stream[8] = {}, pre_weight[8] = {};
@@ -76,22 +79,27 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
     if (norm.before) receive_eight(stream, norm.before, norm.before_seal);
     else put_eight(stream, hidden[i * 2], hidden[i * 2 + 1]);
   }
-  if (norm.post) {
-    float values[8] = {}, post_weight[8] = {};
-    if (is_mine) {
-      put_eight(post_weight, norm.post[i * 2], norm.post[i * 2 + 1]);
-      receive_eight(values, norm.projected, norm.seal);
-    }
-    float sum[1] = {square_eight(values)};
-    sum_columns<1>(sum, parts[0]);
-    const float scale = norm_scale(shape, sum[0]);
+  // The new stream's sum of squares follows from three, without a second meeting.
+  float values[8] = {}, sums[4] = {};
+  sums[0] = square_eight(stream);
+  if (norm.post && is_mine) {
+    float weight[8];
+    put_eight(weight, norm.post[i * 2], norm.post[i * 2 + 1]);
+    receive_eight(values, norm.projected, norm.seal);
+    sums[1] = square_eight(values);
 #pragma unroll
-    for (u32 j = 0; j < 8; j++) stream[j] += values[j] * scale * post_weight[j];
+    for (u32 j = 0; j < 8; j++) {
+      values[j] *= weight[j];
+      sums[2] += stream[j] * values[j];
+    }
+    sums[3] = square_eight(values);
   }
-  float sum[1] = {square_eight(stream)};
-  sum_columns<1>(sum, parts[1]);
+  sum_four(sums, parts);
+  const float added = norm_scale(shape, sums[1]);
+#pragma unroll
+  for (u32 j = 0; j < 8; j++) stream[j] += values[j] * added;
   if (has_unit(i, shape.C)) {
-    const float scale = norm_scale(shape, sum[0]);
+    const float scale = norm_scale(shape, fmaxf(sums[0] + added * (2 * sums[2] + added * sums[3]), 0));
     float out[8];
 #pragma unroll
     for (u32 j = 0; j < 8; j++) out[j] = stream[j] * scale * pre_weight[j];
