@@ -9,8 +9,8 @@
 // high and the low eight are two columns of an mma of bytes. A piece's sums are exact until they become f32; what rounding
 // takes of a value is about 2^-16 of the unit's largest at most.
 //
-// values: [two pieces along K][quarter][column, digit]: eight bytes of a lane of the one piece, eight of the other, each
-// its even values and then its odd ones, as nibbles lie in a word.
+// values: [two pieces along K][column, digit][quarter]: eight bytes of a lane of the one piece, eight of the other, each
+// its even values and then its odd ones, as nibbles lie in a word. So eight lanes that follow each other read from all banks.
 // scales: [unit][column] f32: what a digit times a byte of a weight (`signed_bytes`) counts.
 template <u32 COLUMNS>
 struct Activations {
@@ -31,13 +31,12 @@ struct Activations {
     u32 bits[8];
 #pragma unroll
     for (u32 j = 0; j < 8; j++) bits[j] = __float_as_uint(fmaf(v[j], inverse, 12582912.0f + 128));
-    uint4* const pair = values + ((eight / 8 * 4 + eight % 4) * COLUMNS + column) * 2;
-    uint2* const place = reinterpret_cast<uint2*>(pair) + eight / 4 % 2;
+    uint2* const place = reinterpret_cast<uint2*>(values + (eight / 8 * COLUMNS + column) * 8 + eight % 4) + eight / 4 % 2;
     uint2 high, low;
     split_digits(high.x, low.x, bits[0], bits[2], bits[4], bits[6]);
     split_digits(high.y, low.y, bits[1], bits[3], bits[5], bits[7]);
     place[0] = high;
-    place[2] = low;
+    place[8] = low;
     if (eight % 32 == 0) scales()[eight / 32 * COLUMNS + column] = most * (-1 / (MOST_DIGITS * 16));
   }
 
@@ -278,7 +277,7 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
   const u32 full_until = (max(rows.full, mine.first + inside) - mine.first - inside + STAGE_UNITS - 1) / STAGE_UNITS;
   // A lane's places in the first stage, and of the row's activations.
   const UnitPlace<ANY_REST> place(places.ring.base, inside, lane);
-  const u32 first_values = places.values + ((inside * 16 + lane % 4) * 2 * COLUMNS + digit) * 16;
+  const u32 first_values = places.values + (inside * 32 * COLUMNS + digit * 4 + lane % 4) * 16;
   const u32 first_scale = places.scales + (inside * COLUMNS + column) * 4;
   for (u32 tile = course.begin(is_shared); tile < tiles; tile += step, course.turn++, course.stages -= stages) {
     float sum[2] = {};
