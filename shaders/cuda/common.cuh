@@ -128,7 +128,7 @@ __device__ __forceinline__ float reciprocal_near(float x) {
 
 __device__ __forceinline__ float dot(float4 a, float4 b) { return a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w; }
 
-__device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
+__device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
 
 // f16 with its largest finite value in place of infinity.
 __device__ __forceinline__ __half to_half(float value) {

@@ -317,6 +317,7 @@ template <u32 COLUMNS, u32 STAGES, typename Store>
 __device__ __forceinline__ void add_tiles(Course<STAGES>& course, const StepProduct& product,
                                           const TileSums<COLUMNS>& sums, Store store) {
   const u32 adder = threadIdx.x / 32 - STEP_WARPS - 1;
+#pragma unroll 1
   for (u32 tile = course.begin(product.is_shared); tile < product.tiles; tile += course.step(product.is_shared), course.turn++)
     if (course.turn % STEP_ADDERS == adder) store(tile, [&] { return sums.take(course.turn); });
   course.end_product(product.tiles, product.is_shared);

@@ -126,8 +126,10 @@ __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>
   constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
   const RowPart part(product.K, product.is_shared);
   const u32 pieces = product.K / 32, begin = part.first * 8, end = min(begin + part.count * 8, pieces);
+#pragma unroll 1
   for (u32 tile = course.begin(product.is_shared); tile < product.tiles; tile += course.step(product.is_shared)) {
     const size_t first = (size_t)product.octet(tile, 0) * 8 * pieces, second = (size_t)product.octet(tile, 1) * 8 * pieces;
+#pragma unroll 1
     for (u32 piece = begin; piece < end; piece += STAGE_UNITS * 8) {
       const u32 count = min(STAGE_UNITS * 8, end - piece) * 8, place = piece * 8;
       const u32 target = ring.stage(course.slot), full = ring.full_at(course.slot);

@@ -96,14 +96,25 @@ static u32 __float_as_uint(float value) {
   return bits;
 }
 
+static float __shfl_xor_sync(u32, float value, u32 mask) {
+  auto& warp = my_warp();
+  const u32 lane = threadIdx.x % WARP;
+  warp.lane[lane].word = __float_as_uint(value);
+  __syncwarp();
+  const float other = __uint_as_float(warp.lane[lane ^ mask].word);
+  __syncwarp();
+  return other;
+}
+
 // Named in the headers, and not reached from a product.
 static void __syncthreads() { abort(); }
 static float rsqrtf(float) { abort(); }
+static float __fdividef(float, float) { abort(); }
 static __half2 __hfma2(__half2, __half2, __half2) { abort(); }
 template <typename T>
 static T __shfl_down_sync(u32, T, u32, int = 0) { abort(); }
 template <typename T>
-static T __shfl_xor_sync(u32, T, u32, int = 0) { abort(); }
+static T __shfl_xor_sync(u32, T, u32) { abort(); }
 
 #undef __noinline__
 #define __noinline__
