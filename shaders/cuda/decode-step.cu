@@ -170,13 +170,16 @@ __device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COL
         const float4* const after_down = norm_after(products, final_norm, i / 4);
         const float2 post = reinterpret_cast<const float2*>(part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm)[n / 2];
         const float2 pre = reinterpret_cast<const float2*>(part == DOWN ? after_down : layer.pre_mlp_norm)[n / 2];
+        // Here, because a division would take long behind the totals.
+        u32 round = has_pairs(COLUMNS) ? tile / pair_count() : 0;
+        asm volatile("" : "+r"(round));
         float2 sums = total();
         if (has_pairs(COLUMNS) && part == DOWN) {
-          if (!PairSums::is_own(tile)) {
-            if (has_column) pair_sums.send(tile, sums);
+          if (!PairSums::is_own(round)) {
+            if (has_column) pair_sums.send(round, sums);
             return;
           }
-          const float2 other = pair_sums.receive(tile, shape.columns, i / 4);
+          const float2 other = pair_sums.receive(round, shape.columns, i / 4);
           sums.x += other.x, sums.y += other.y;
         }
         send_added(shape, mail, part == DOWN, tile, pair, column, has_column, post, pre, sums, seal);

@@ -60,7 +60,7 @@ struct NormScales {
   // `turn`: the norm's index in the step.
   __device__ __forceinline__ void put(u32 turn, u32 column, float scale) {
     present[turn % 2][column] = scale;
-    factor[turn % 2][column] = turn > 0 ? scale / present[turn % 2 ^ 1][column] : 1;
+    factor[turn % 2][column] = turn > 0 ? __fdividef(scale, present[turn % 2 ^ 1][column]) : 1;
   }
   // By a warp.
   __device__ __forceinline__ void announce(u32 turn) {

@@ -172,17 +172,24 @@ struct TileSums {
   // By a warp, of which eight lanes have a column: the totals of a lane's pair of rows. The buffer is free then.
   __device__ __forceinline__ float2 take(u32 turn) const {
     const u32 lane = threadIdx.x % 32, buffer = turn % STEP_ADDERS;
-    // Lanes behind the last column read what is there.
-    const u32 source = warp_place(buffer, 0) + (lane % 8 * COLUMNS + min(lane / 8, COLUMNS - 1)) * 8;
+    // With fewer columns than four, lanes that have none add up some of the warps' sums.
+    constexpr u32 SHARES = 4 / COLUMNS;
+    const u32 share = lane / 8 / COLUMNS;
+    const u32 source = warp_place(buffer, share * (STEP_WARPS / SHARES)) + (lane % 8 * COLUMNS + lane / 8 % COLUMNS) * 8;
     mbarrier_wait(full(buffer), turn / STEP_ADDERS % 2);
     float2 totals[4] = {};
 #pragma unroll
-    for (u32 i = 0; i < STEP_WARPS; i++) {
+    for (u32 i = 0; i < STEP_WARPS / SHARES; i++) {
       const float2 sum = load_shared_float2(source + i * WARP);
       totals[i % 4].x += sum.x, totals[i % 4].y += sum.y;
     }
-    const float2 total = make_float2(totals[0].x + totals[1].x + (totals[2].x + totals[3].x),
-                                     totals[0].y + totals[1].y + (totals[2].y + totals[3].y));
+    float2 total = make_float2(totals[0].x + totals[1].x + (totals[2].x + totals[3].x),
+                               totals[0].y + totals[1].y + (totals[2].y + totals[3].y));
+#pragma unroll
+    for (u32 offset = 8 * COLUMNS; offset < 32; offset *= 2) {
+      total.x += __shfl_xor_sync(~0u, total.x, offset);
+      total.y += __shfl_xor_sync(~0u, total.y, offset);
+    }
     __syncwarp();
     if (lane == 0) mbarrier_arrive(empty(buffer));
     return total;
@@ -334,17 +341,17 @@ struct PairSums {
     for (u32 i = 0; i < OWNED_TILES; i++) mbarrier_init(shared_address(there + i), 1);
   }
   // The pair's tiles belong to its blocks in turn.
-  static __device__ __forceinline__ bool is_own(u32 tile) { return tile / pair_count() % 2 == pair_rank(); }
+  static __device__ __forceinline__ bool is_own(u32 round) { return round % 2 == pair_rank(); }
 
   // By the lanes that have a sequence.
-  __device__ __forceinline__ void send(u32 tile, float2 sums) const {
-    const u32 owned = tile / pair_count() / 2, other = pair_rank() ^ 1;
+  __device__ __forceinline__ void send(u32 round, float2 sums) const {
+    const u32 owned = round / 2, other = pair_rank() ^ 1;
     send_pair_words(pair_address(shared_address(values[owned] + threadIdx.x % 32), other), __float_as_uint(sums.x),
                     __float_as_uint(sums.y), pair_address(shared_address(there + owned), other));
   }
   // By a whole warp; lanes without a sequence get what is there.
-  __device__ __forceinline__ float2 receive(u32 tile, u32 columns, u32 layer) const {
-    const u32 owned = tile / pair_count() / 2, barrier = shared_address(there + owned);
+  __device__ __forceinline__ float2 receive(u32 round, u32 columns, u32 layer) const {
+    const u32 owned = round / 2, barrier = shared_address(there + owned);
     // Some of the bytes may have come already: a round ends with this arrival at the earliest.
     if (threadIdx.x % 32 == 0) mbarrier_expect(barrier, columns * 64);
     mbarrier_wait_cluster(barrier, layer % 2);
