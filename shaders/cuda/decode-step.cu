@@ -165,7 +165,9 @@ __device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COL
       } else if (COLUMNS == 1) {
         const float2 sums = total();
         if (has_column && n < shape.C)
-          send_pair(reinterpret_cast<uint2*>(part == O ? mail.projected : mail.reduced) + n / 2, sums, seal);
+          send_pair(reinterpret_cast<uint2*>((part == O ? mail.projected : mail.reduced) + split_place(shape, n / 8, n / 4 % 2)) +
+                        n / 2 % 2,
+                    sums, seal);
       } else {
         const float4* const after_down = norm_after(products, final_norm, i / 4);
         const float2 post = reinterpret_cast<const float2*>(part == DOWN ? layer.post_mlp_norm : layer.post_attention_norm)[n / 2];

@@ -24,8 +24,8 @@ struct StepMail {
   uint4* attended;
   // [columns, F] f16
   uint4* activated;
-  // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them. Of more than one
-  // sequence, `stream` is no mail: each block keeps its own channels there, without seals; and `middle` is not used.
+  // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them. Of one sequence,
+  // with octets' halves apart (`split_place`). Of more, `stream` is no mail: each block keeps its own channels there, without seals; and `middle` is not used.
   uint4 *projected, *middle;
   uint4 *reduced, *stream;
   // Of more than one sequence, for both of their norms (step-norm-many.cuh): [columns, C] f16, what is added to the stream
@@ -36,6 +36,10 @@ struct StepMail {
 };
 
 #if __CUDA_ARCH__ >= 900
+
+// Where a half of eight channels is: all first halves come before the second ones, so that lanes that follow each other look at
+// whole sectors of 32 bytes and none is read twice.
+__device__ __forceinline__ u32 split_place(const StepShape& shape, u32 octet, u32 half) { return half * (shape.C / 8) + octet; }
 
 __device__ __forceinline__ u32 sealed(u32 word, u32 seal) { return (word & ~1u) | seal; }
 

@@ -57,12 +57,12 @@ struct StepNorm {
   u32 before_seal;
 };
 
-// The eight channels of a thread, from [C].
-__device__ __forceinline__ void receive_eight(float out[8], const uint4* source, u32 seal) {
+// The eight channels of a thread.
+__device__ __forceinline__ void receive_eight(float out[8], const StepShape& shape, const uint4* source, u32 seal) {
   uint4 low, high;
   do {
-    low = look_at_numbers(source + threadIdx.x * 2);
-    high = look_at_numbers(source + threadIdx.x * 2 + 1);
+    low = look_at_numbers(source + split_place(shape, threadIdx.x, 0));
+    high = look_at_numbers(source + split_place(shape, threadIdx.x, 1));
   } while (numbers_are_missing(low, seal) | numbers_are_missing(high, seal));
   put_eight(out, opened_numbers(low), opened_numbers(high));
 }
@@ -76,7 +76,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   float stream[8] = {}, pre_weight[8] = {};
   if (is_mine) {
     put_eight(pre_weight, norm.pre[i * 2], norm.pre[i * 2 + 1]);
-    if (norm.before) receive_eight(stream, norm.before, norm.before_seal);
+    if (norm.before) receive_eight(stream, shape, norm.before, norm.before_seal);
     else put_eight(stream, hidden[i * 2], hidden[i * 2 + 1]);
   }
   // The new stream's sum of squares follows from three, without a second meeting.
@@ -85,7 +85,7 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   if (norm.post && is_mine) {
     float weight[8];
     put_eight(weight, norm.post[i * 2], norm.post[i * 2 + 1]);
-    receive_eight(values, norm.projected, norm.seal);
+    receive_eight(values, shape, norm.projected, norm.seal);
     sums[1] = square_eight(values);
 #pragma unroll
     for (u32 j = 0; j < 8; j++) {
@@ -108,8 +108,8 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   step_sync();
   // A thread of its own block sends each eight channels of the new stream, which nobody needs before the next norm.
   if (norm.post && is_mine && i % gridDim.x == blockIdx.x) {
-    send_numbers(norm.stream + i * 2, make_float4(stream[0], stream[1], stream[2], stream[3]), norm.seal);
-    send_numbers(norm.stream + i * 2 + 1, make_float4(stream[4], stream[5], stream[6], stream[7]), norm.seal);
+    send_numbers(norm.stream + split_place(shape, i, 0), make_float4(stream[0], stream[1], stream[2], stream[3]), norm.seal);
+    send_numbers(norm.stream + split_place(shape, i, 1), make_float4(stream[4], stream[5], stream[6], stream[7]), norm.seal);
   }
 }
 
