@@ -117,7 +117,11 @@ __device__ __forceinline__ float receive_sum(const u32* source, u32 count, u32 l
         if (vector * 4 < count) words[i] = look_at_numbers(reinterpret_cast<const uint4*>(source) + vector);
       }
 #pragma unroll
-      for (u32 i = 0; i < VECTORS; i++) is_missing |= take_numbers(words[i], count, (first + i * 8) * 4, seal);
+      for (u32 i = 0; i < VECTORS; i++) {
+        const u32 begin = (first + i * 8) * 4;
+        if (begin + 4 <= count) is_missing |= numbers_are_missing(words[i], seal);
+        else is_missing |= take_numbers(words[i], count, begin, seal);
+      }
     } while (is_missing);
 #pragma unroll
     for (u32 i = 0; i < VECTORS; i++) {
