@@ -49,6 +49,12 @@ struct StepProducts {
 
   __device__ __forceinline__ u32 count() const { return shape.layers * 4 + 1; }
   __device__ __forceinline__ u32 part(u32 index) const { return index == shape.layers * 4 ? (u32)HEAD : index % 4; }
+  // How many stages of a product are on their way one at a time: those that are asked for while blocks wait for each other's
+  // queries, parts of attention and norms. Memory has time to spare then, and what is waited for comes behind them.
+  __device__ __forceinline__ u32 calm_stages(u32 index) const {
+    const u32 at = part(index);
+    return at == QKV || at == O ? ~0u : at == GATE_UP ? 4 : 0;
+  }
   __device__ __forceinline__ StepProduct at(u32 index) const {
     const StepLayer& layer = layers.items[min(index / 4, shape.layers - 1)];
     switch (part(index)) {
@@ -264,7 +270,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     unsigned long long policy;
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
 #pragma unroll 1
-    for (u32 i = 0; i < products.count(); i++) produce(ring, course, products.at(i), policy);
+    for (u32 i = 0; i < products.count(); i++) produce(ring, course, products.at(i), products.calm_stages(i), policy);
     return;
   }
 

@@ -25,7 +25,8 @@ struct StepMail {
   // [columns, F] f16
   uint4* activated;
   // [columns, C] f32: what `o` and `down` give, and the residual streams behind the norms that follow them. Of one sequence,
-  // with octets' halves apart (`split_place`). Of more, `stream` is no mail: each block keeps its own channels there, without seals; and `middle` is not used.
+  // with octets' halves apart (`split_place`). Of more, `stream` is no mail: each block keeps its own channels there, without
+  // seals; and `middle` is not used.
   uint4 *projected, *middle;
   uint4 *reduced, *stream;
   // Of more than one sequence, for both of their norms (step-norm-many.cuh): [columns, C] f16, what is added to the stream

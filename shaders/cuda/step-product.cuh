@@ -172,7 +172,7 @@ struct TileSums {
   // By a warp, of which eight lanes have a column: the totals of a lane's pair of rows. The buffer is free then.
   __device__ __forceinline__ float2 take(u32 turn) const {
     const u32 lane = threadIdx.x % 32, buffer = turn % STEP_ADDERS;
-    // With fewer columns than four, lanes that have none add up some of the warps' sums.
+    // With fewer columns than four, all lanes have one, and a share of the warps' sums.
     constexpr u32 SHARES = 4 / COLUMNS;
     const u32 share = lane / 8 / COLUMNS;
     const u32 source = warp_place(buffer, share * (STEP_WARPS / SHARES)) + (lane % 8 * COLUMNS + lane / 8 % COLUMNS) * 8;

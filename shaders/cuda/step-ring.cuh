@@ -119,10 +119,11 @@ struct Ring {
 };
 
 // Streams the block's part of a product into the ring, but only so many stages at a time: a multiprocessor's reads are
-// served in order, so that behind a whole ring on its way the activations, which everybody waits for, would come late.
+// served in order, so that behind a whole ring on its way the activations, which everybody waits for, would come late. The first
+// `calm` stages come one at a time.
 template <u32 STAGES>
 __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
-                                        unsigned long long policy) {
+                                        u32 calm, unsigned long long policy) {
   constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
   const RowPart part(product.K, product.is_shared);
   const u32 pieces = product.K / 32, begin = part.first * 8, end = min(begin + part.count * 8, pieces);
@@ -135,10 +136,12 @@ __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>
       const u32 target = ring.stage(course.slot), full = ring.full_at(course.slot);
       mbarrier_wait(ring.empty_at(course.slot), course.parity ^ 1);
       if (course.stages >= IN_FLIGHT) {
-        const bool is_round_before = course.slot < IN_FLIGHT;
-        mbarrier_wait(ring.full_at(course.slot + (is_round_before ? STAGES : 0) - IN_FLIGHT),
+        const u32 in_flight = calm > 0 ? 1 : IN_FLIGHT;
+        const bool is_round_before = course.slot < in_flight;
+        mbarrier_wait(ring.full_at(course.slot + (is_round_before ? STAGES : 0) - in_flight),
                       is_round_before ? course.parity ^ 1 : course.parity);
       }
+      calm -= calm > 0;
       mbarrier_expect(full, count * 36);
       copy_bulk(target, product.weight + first + place, count * 16, full, policy);
       copy_bulk(target + STAGE_OCTET, product.weight + second + place, count * 16, full, policy);
