@@ -74,10 +74,31 @@ __device__ __forceinline__ void begin_kernel() {
   wait_for_earlier_kernels();
 }
 
-__device__ __forceinline__ float warp_sum(float value) {
+// Sum over LANES neighbours, a power of two; all lanes of the warp must call.
+template <int LANES>
+__device__ __forceinline__ float lane_sum(float value) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset >>= 1) value += __shfl_xor_sync(~0u, value, offset);
+  for (int offset = LANES / 2; offset > 0; offset >>= 1) value += __shfl_xor_sync(~0u, value, offset);
   return value;
+}
+
+__device__ __forceinline__ float warp_sum(float value) { return lane_sum<32>(value); }
+
+// Sums of COUNT values over a warp, a power of two: lane i gets that of value i / (32 / COUNT). At each step a lane gives its
+// partner half of what it has.
+template <u32 COUNT, u32 LANES = 32>
+__device__ __forceinline__ float warp_sums(const float values[COUNT]) {
+  if constexpr (COUNT == 1) {
+    return lane_sum<LANES>(values[0]);
+  } else {
+    const u32 lane = threadIdx.x % 32;
+    float left[COUNT / 2];
+#pragma unroll
+    for (u32 i = 0; i < COUNT / 2; i++)
+      left[i] = (lane & LANES / 2 ? values[i + COUNT / 2] : values[i]) +
+                __shfl_xor_sync(~0u, lane & LANES / 2 ? values[i] : values[i + COUNT / 2], LANES / 2);
+    return warp_sums<COUNT / 2, LANES / 2>(left);
+  }
 }
 
 __device__ __forceinline__ float warp_max(float value) {

@@ -28,21 +28,6 @@ __device__ __forceinline__ float warp_largest(float value) {
   return __int_as_float(most ^ (most >> 31 & 0x7fffffff));
 }
 
-// Sums of eight values over a warp: lane i gets that of value i / 4. At each step a lane gives its partner half of what it has.
-__device__ __forceinline__ float sum_eight(const float v[8]) {
-  const u32 lane = threadIdx.x % 32;
-  float four[4], two[2];
-#pragma unroll
-  for (u32 i = 0; i < 4; i++)
-    four[i] = (lane & 16 ? v[i + 4] : v[i]) + __shfl_xor_sync(~0u, lane & 16 ? v[i] : v[i + 4], 16);
-#pragma unroll
-  for (u32 i = 0; i < 2; i++)
-    two[i] = (lane & 8 ? four[i + 2] : four[i]) + __shfl_xor_sync(~0u, lane & 8 ? four[i] : four[i + 2], 8);
-  float sum = (lane & 4 ? two[1] : two[0]) + __shfl_xor_sync(~0u, lane & 4 ? two[0] : two[1], 4);
-  sum += __shfl_xor_sync(~0u, sum, 2);
-  return sum + __shfl_xor_sync(~0u, sum, 1);
-}
-
 // Joins the splits of every head: a warp takes eight dimensions of a head, a lane every 32nd split.
 template <int D>
 __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKeys* keys, const StepMail& mail, u32 seal) {
@@ -76,7 +61,7 @@ __device__ __forceinline__ void join_splits(const StepShape& shape, const StepKe
     const float decay = exp2_near(best - warp_largest(best));
 #pragma unroll
     for (u32 j = 0; j < 8; j++) out[j] *= decay;
-    const float value = sum_eight(out) * reciprocal_near(warp_sum(total * decay));
+    const float value = warp_sums<8>(out) * reciprocal_near(warp_sum(total * decay));
     const u32 word = pack_halves(value, __shfl_down_sync(~0u, value, 4));
     const u32 second = __shfl_down_sync(~0u, word, 8), third = __shfl_down_sync(~0u, word, 16);
     const u32 fourth = __shfl_down_sync(~0u, word, 24);

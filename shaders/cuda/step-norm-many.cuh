@@ -80,11 +80,7 @@ __device__ __forceinline__ float tile_scale(float squares, int sign) {
 }
 
 // Sums over the eight lanes that have a column.
-__device__ __forceinline__ float column_sum(float value) {
-#pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) value += __shfl_xor_sync(~0u, value, offset);
-  return value;
-}
+__device__ __forceinline__ float column_sum(float value) { return lane_sum<8>(value); }
 
 // True until as many of a vector's numbers are there as come before `count`; the others become zero.
 __device__ __forceinline__ u32 take_numbers(uint4& words, u32 count, u32 begin, u32 seal) {
@@ -234,12 +230,7 @@ __device__ __forceinline__ void norm_own(const StepShape& shape, const SharedNor
     const u32 place = (column * octets + octet) * 2;
     put_eight(stream, norm.stream[place], norm.stream[place + 1]);
     put_eight(weight, norm.post[octet * 2], norm.post[octet * 2 + 1]);
-    uint4 low, high;
-    do {
-      low = look_at_numbers(norm.projected + place);
-      high = look_at_numbers(norm.projected + place + 1);
-    } while (numbers_are_missing(low, norm.seal) | numbers_are_missing(high, norm.seal));
-    put_eight(values, opened_numbers(low), opened_numbers(high));
+    receive_eight(values, norm.projected + place, norm.projected + place + 1, norm.seal);
   };
   if (has_column && first < octets) receive(first);
   __syncwarp();

@@ -8,19 +8,11 @@
 // again after another barrier.
 __device__ __forceinline__ void sum_four(float values[4], float (*parts)[STEP_WARPS]) {
   const u32 lane = threadIdx.x % 32;
-  float two[2];
-#pragma unroll
-  for (u32 i = 0; i < 2; i++)
-    two[i] = (lane & 16 ? values[i + 2] : values[i]) + __shfl_xor_sync(~0u, lane & 16 ? values[i] : values[i + 2], 16);
-  float sum = (lane & 8 ? two[1] : two[0]) + __shfl_xor_sync(~0u, lane & 8 ? two[0] : two[1], 8);
-#pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) sum += __shfl_xor_sync(~0u, sum, offset);
-  if (lane % 8 == 0) parts[lane / 8][threadIdx.x / 32] = sum;
+  const float part = warp_sums<4>(values);
+  if (lane % 8 == 0) parts[lane / 8][threadIdx.x / 32] = part;
   step_sync();
   const float2 pair = reinterpret_cast<const float2*>(parts[lane / 8])[lane % 8];
-  sum = pair.x + pair.y;
-#pragma unroll
-  for (u32 offset = 4; offset > 0; offset >>= 1) sum += __shfl_xor_sync(~0u, sum, offset);
+  const float sum = lane_sum<8>(pair.x + pair.y);
 #pragma unroll
   for (u32 i = 0; i < 4; i++) values[i] = __shfl_sync(~0u, sum, i * 8);
 }
@@ -57,12 +49,12 @@ struct StepNorm {
   u32 before_seal;
 };
 
-// The eight channels of a thread.
-__device__ __forceinline__ void receive_eight(float out[8], const StepShape& shape, const uint4* source, u32 seal) {
+// Eight channels, by the places of their halves.
+__device__ __forceinline__ void receive_eight(float out[8], const uint4* low_place, const uint4* high_place, u32 seal) {
   uint4 low, high;
   do {
-    low = look_at_numbers(source + split_place(shape, threadIdx.x, 0));
-    high = look_at_numbers(source + split_place(shape, threadIdx.x, 1));
+    low = look_at_numbers(low_place);
+    high = look_at_numbers(high_place);
   } while (numbers_are_missing(low, seal) | numbers_are_missing(high, seal));
   put_eight(out, opened_numbers(low), opened_numbers(high));
 }
@@ -73,19 +65,21 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
                                                  const Activations<1>& x, float (*parts)[STEP_WARPS]) {
   const u32 i = threadIdx.x;
   const bool is_mine = i < shape.C / 8;
+  const u32 low = split_place(shape, i, 0), high = split_place(shape, i, 1);
   float stream[8] = {}, pre_weight[8] = {};
   if (is_mine) {
     put_eight(pre_weight, norm.pre[i * 2], norm.pre[i * 2 + 1]);
-    if (norm.before) receive_eight(stream, shape, norm.before, norm.before_seal);
+    if (norm.before) receive_eight(stream, norm.before + low, norm.before + high, norm.before_seal);
     else put_eight(stream, hidden[i * 2], hidden[i * 2 + 1]);
   }
-  // The new stream's sum of squares follows from three, without a second meeting.
+  // Of squares of the stream and of what a product gave, of the stream times that with its weights, and of squares of that: the
+  // new stream's sum of squares follows, without a second meeting. What rounding leaves of it may be below zero.
   float values[8] = {}, sums[4] = {};
   sums[0] = square_eight(stream);
   if (norm.post && is_mine) {
     float weight[8];
     put_eight(weight, norm.post[i * 2], norm.post[i * 2 + 1]);
-    receive_eight(values, shape, norm.projected, norm.seal);
+    receive_eight(values, norm.projected + low, norm.projected + high, norm.seal);
     sums[1] = square_eight(values);
 #pragma unroll
     for (u32 j = 0; j < 8; j++) {
@@ -108,8 +102,8 @@ __device__ __forceinline__ void norm_activations(const StepShape& shape, const f
   step_sync();
   // A thread of its own block sends each eight channels of the new stream, which nobody needs before the next norm.
   if (norm.post && is_mine && i % gridDim.x == blockIdx.x) {
-    send_numbers(norm.stream + split_place(shape, i, 0), make_float4(stream[0], stream[1], stream[2], stream[3]), norm.seal);
-    send_numbers(norm.stream + split_place(shape, i, 1), make_float4(stream[4], stream[5], stream[6], stream[7]), norm.seal);
+    send_numbers(norm.stream + low, make_float4(stream[0], stream[1], stream[2], stream[3]), norm.seal);
+    send_numbers(norm.stream + high, make_float4(stream[4], stream[5], stream[6], stream[7]), norm.seal);
   }
 }
 

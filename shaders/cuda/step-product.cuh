@@ -340,7 +340,7 @@ struct PairSums {
   __device__ __forceinline__ void initialize() {
     for (u32 i = 0; i < OWNED_TILES; i++) mbarrier_init(shared_address(there + i), 1);
   }
-  // The pair's tiles belong to its blocks in turn.
+  // The pair's tiles, of which `round` counts those before, belong to its blocks in turn.
   static __device__ __forceinline__ bool is_own(u32 round) { return round % 2 == pair_rank(); }
 
   // By the lanes that have a sequence.
