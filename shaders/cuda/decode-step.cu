@@ -181,7 +181,7 @@ __device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COL
         // Here, because a division would take long behind the totals.
         u32 round = has_pairs(COLUMNS) ? tile / pair_count() : 0;
         asm volatile("" : "+r"(round));
-        float2 sums = total();
+        float2 sums = take();
         if (has_pairs(COLUMNS) && part == DOWN) {
           if (!PairSums::is_own(round)) {
             if (has_column) pair_sums.send(round, sums);
@@ -196,7 +196,8 @@ __device__ __forceinline__ void add_products(const StepProducts<D, has_pairs(COL
     __syncwarp();
     // What the block sends behind this says that its norm has looked at all that it needs.
     if (is_normed) scales.wait(i / 2);
-    else if (COLUMNS > 1) pass_norm();
+    else if (COLUMNS > 1) pass_norm(), pass_sent<SENT_TO_NORM>();
+    if (COLUMNS > 1 && part == GATE_UP) pass_sent<SENT_GATED>();
     if (part == DOWN) seal ^= 1;
   }
 }
@@ -296,7 +297,8 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
                                 i / 2);
       if (part == QKV) prefetch_cache<D>(shape, keys, layer, most);
     } else {
-      step_sync();
+      if (COLUMNS > 1 && part == DOWN) sent_sync<SENT_GATED>();
+      else step_sync();
       if (part == O) {
 #pragma unroll 1
         for (u32 item = blockIdx.x; item < shape.columns * shape.KV * most; item += gridDim.x) {

@@ -187,7 +187,7 @@ __device__ __forceinline__ void receive_normed(const StepShape& shape, const Sha
   };
   if (is_mine) look(before, norm.normed);
   // This block is done with the activations before: they make room.
-  step_sync();
+  sent_sync<SENT_TO_NORM>();
   float sums[4] = {};
   if (is_mine) {
     do {

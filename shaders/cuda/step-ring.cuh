@@ -59,6 +59,20 @@ __device__ __forceinline__ void product_sync() { asm volatile("bar.sync 2, %0;" 
 __device__ __forceinline__ void norm_sync() { asm volatile("bar.sync 3, %0;" ::"n"((STEP_ADDERS + 1) * 32) : "memory"); }
 __device__ __forceinline__ void pass_norm() { asm volatile("bar.arrive 3, %0;" ::"n"((STEP_ADDERS + 1) * 32) : "memory"); }
 
+// Of more sequences than one, the warps that multiply wait until those that add up have sent the block's own tiles: what looks
+// bring would come before them. Two barriers, as who adds up may have no tile of a product: each has a norm between its rounds,
+// which nobody passes before the warps that multiply.
+constexpr u32 SENT_TO_NORM = 4, SENT_GATED = 5;
+template <u32 BARRIER>
+__device__ __forceinline__ void sent_sync() {
+  asm volatile("bar.sync %0, %1;" ::"n"(BARRIER), "n"((STEP_WARPS + STEP_ADDERS) * 32) : "memory");
+}
+template <u32 BARRIER>
+__device__ __forceinline__ void pass_sent() {
+  __syncwarp();
+  asm volatile("bar.arrive %0, %1;" ::"n"(BARRIER), "n"((STEP_WARPS + STEP_ADDERS) * 32) : "memory");
+}
+
 // A product of a packed weight: tiles of 16 rows, which are two octets.
 struct StepProduct {
   const uint4* weight;
