@@ -21,11 +21,15 @@ struct Activations {
 
   // By a warp for a unit: lane i has its values from 8 i on, or zeros behind a row's end.
   __device__ __forceinline__ void store(u32 eight, u32 column, const float v[8]) const {
-    float most = 1e-30f;
+    float most = 0;
 #pragma unroll
     for (u32 j = 0; j < 8; j++) most = fmaxf(most, fabsf(v[j]));
+    store(eight, column, v, most);
+  }
+  // `most`: their largest magnitude.
+  __device__ __forceinline__ void store(u32 eight, u32 column, const float v[8], float most) const {
     // Not negative: as integers they have the same order.
-    most = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(most)));
+    most = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(fmaxf(most, 1e-30f))));
     const float inverse = MOST_DIGITS * reciprocal_near(most);
     // An f32 of 1.5 * 2^23 counts ones. With half a high digit more, the high byte is rounded and the low one from 0 on.
     u32 bits[8];
@@ -61,6 +65,18 @@ __device__ __forceinline__ void floats_of_halves(float out[8], uint4 v) {
   }
 }
 
+// The largest magnitude of eight, in fewer instructions than as f32.
+__device__ __forceinline__ float largest_of_halves(uint4 v) {
+  __half2 most = __float2half2_rn(0);
+#pragma unroll
+  for (u32 i = 0; i < 4; i++) {
+    const u32 word = word_of(v, i);
+    most = __hmax2(most, __habs2(*reinterpret_cast<const __half2*>(&word)));
+  }
+  const float2 both = __half22float2(most);
+  return fmaxf(both.x, both.y);
+}
+
 __device__ __forceinline__ uint4 octet_of(const float v[8]) {
   return make_uint4(pack_halves(v[0], v[1]), pack_halves(v[2], v[3]), pack_halves(v[4], v[5]), pack_halves(v[6], v[7]));
 }
@@ -90,8 +106,9 @@ __device__ __forceinline__ void receive_activations(const Activations<COLUMNS>& 
 #pragma unroll
     for (u32 column = 0; column < COLUMNS; column++) {
       float out[8];
-      floats_of_halves(out, opened_octet(v[column]));
-      x.store(eight, column, out);
+      const uint4 octet = opened_octet(v[column]);
+      floats_of_halves(out, octet);
+      x.store(eight, column, out, largest_of_halves(octet));
     }
   }
 }
