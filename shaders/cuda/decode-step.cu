@@ -267,7 +267,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
     return;
   }
   if (threadIdx.x >= STEP_THREADS) {
-    if (threadIdx.x > STEP_THREADS) return;
+    if (!is_elected()) return;
     unsigned long long policy;
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
 #pragma unroll 1

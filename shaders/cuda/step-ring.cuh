@@ -48,6 +48,20 @@ __device__ __forceinline__ void copy_bulk(u32 target, const void* source, u32 by
       : "memory");
 }
 
+// True for one lane of a whole warp. Where one is chosen in another way, the compiler does not see that it is only one, and each
+// bulk copy becomes a loop over lanes.
+__device__ __forceinline__ bool is_elected() {
+  u32 elected;
+  asm volatile(
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "selp.u32 %0, 1, 0, one;\n"
+      "}"
+      : "=r"(elected));
+  return elected;
+}
+
 // All threads that multiply.
 __device__ __forceinline__ void step_sync() { asm volatile("bar.sync 1, %0;" ::"n"(STEP_THREADS) : "memory"); }
 
