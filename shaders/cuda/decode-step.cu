@@ -281,8 +281,7 @@ __device__ __forceinline__ void decode_step(const LayerTable& layers, const Step
   if (threadIdx.x < shape.columns) keys[threadIdx.x] = StepKeys(rope.rows[threadIdx.x], most);
   product_sync();
   const u32 first_seal = ~shared_turns;
-  // The halves' first stages.
-  course.pass(threadIdx.x / (STEP_THREADS / 2));
+  course.enter();
 #pragma unroll 1
   for (u32 i = 0; i < products.count(); i++) {
     const u32 part = products.part(i), seal = (first_seal ^ i / 4) & 1;

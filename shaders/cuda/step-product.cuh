@@ -219,7 +219,8 @@ template <bool ANY_REST>
 struct UnitPlace {
   u32 nibbles, scales;
   __device__ __forceinline__ UnitPlace(u32 base, u32 inside, u32 lane)
-      : nibbles(base + inside * 1024 + lane * 16), scales(base + 2 * STAGE_OCTET + inside * 128 + lane / 4 * 16) {}
+      : nibbles(base + inside * UNIT_OCTET + lane * 16),
+        scales(base + 2 * STAGE_OCTET + inside * UNIT_SCALES + lane / 4 * 16) {}
 
   __device__ __forceinline__ UnitVectors load_nibbles(u32 stage, bool is_full, u32 rest, u32 half) const {
     UnitVectors unit;
@@ -295,21 +296,16 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
   const u32 digit = min(lane / 4, 2 * COLUMNS - 1), column = min(lane % 4, COLUMNS - 1);
   const PackedRows rows(K);
   const RowPart mine(K, is_shared);
-  const u32 stages = (mine.count + STAGE_UNITS - 1) / STAGE_UNITS, step = course.step(is_shared);
-  // The unit's stages by number: those of which the warp has a unit, and a whole one.
-  const u32 mine_until = (mine.count + STAGE_UNITS - 1 - inside) / STAGE_UNITS;
-  const u32 full_until = (max(rows.full, mine.first + inside) - mine.first - inside + STAGE_UNITS - 1) / STAGE_UNITS;
-  // A lane's places in the first stage, and of the row's activations.
+  const u32 step = course.step(is_shared), full = max(rows.full, mine.first) - mine.first;
+  // A lane's places in the first stage, and of the first unit's activations.
   const UnitPlace<ANY_REST> place(places.ring.base, inside, lane);
-  const u32 first_values = places.values + (inside * 32 * COLUMNS + digit * 4 + lane % 4) * 16;
-  const u32 first_scale = places.scales + (inside * COLUMNS + column) * 4;
-  for (u32 tile = course.begin(is_shared); tile < tiles; tile += step, course.turn++, course.stages -= stages) {
+  const u32 first_values = places.values + (digit * 4 + lane % 4) * 16, first_scale = places.scales + column * 4;
+  const u32 first_turn = course.turn;
+  for (u32 tile = course.begin(is_shared); tile < tiles; tile += step, course.turn++) {
     float sum[2] = {};
-    while (course.stages < stages) {
-      const bool has_unit = course.stages < mine_until, is_full = course.stages < full_until;
-      // Who has no unit multiplies what it finds, and leaves it out.
-      const u32 number = has_unit ? course.stages : 0, stage = course.slot * STAGE_BYTES;
-      const u32 values = first_values + number * (STAGE_UNITS * 32 * COLUMNS * 16);
+    while (course.next < mine.count) {
+      const bool is_full = course.next < full;
+      const u32 stage = course.slot * STAGE_BYTES, values = first_values + course.next * (32 * COLUMNS * 16);
       mbarrier_wait(places.ring.full_at(course.slot), course.parity);
       const UnitVectors scales = place.load_scales(stage, is_full, rows.rest);
       const UnitVectors first = place.load_nibbles(stage, is_full, rows.rest, 0);
@@ -322,15 +318,26 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
       __syncwarp();
       if (lane == 0) mbarrier_arrive(places.ring.empty_at(course.slot) + (read & zero));
       multiply_half<COLUMNS>(part, second, scales, 1, values);
-      const float scale = __uint_as_float(load_shared_word(first_scale + number * (STAGE_UNITS * COLUMNS * 4)));
-      if (has_unit) {
-        sum[0] += part[0] * scale;
-        sum[1] += part[1] * scale;
-      }
-      course.pass(2);
+      const float scale = __uint_as_float(load_shared_word(first_scale + course.next * (COLUMNS * 4)));
+      sum[0] += part[0] * scale;
+      sum[1] += part[1] * scale;
+      course.pass_stages(2);
+      course.next += STEP_WARPS;
     }
     places.sums.put(course.turn, sum, is_gated);
+    course.next -= mine.count;
   }
+  // Units of the last stage that are behind the last tile.
+  const u32 empty_units = (first_turn - course.turn) * mine.count % STAGE_UNITS;
+  // Who has no unit in the last stage passes it, too, once it is there: not before the round before is over.
+  if (course.next < empty_units) {
+    mbarrier_wait(places.ring.full_at(course.slot), course.parity);
+    __syncwarp();
+    if (lane == 0) mbarrier_arrive(places.ring.empty_at(course.slot));
+    course.pass_stages(2);
+    course.next += STEP_WARPS;
+  }
+  course.next -= empty_units;
   course.end_product(tiles, is_shared);
   return course;
 }

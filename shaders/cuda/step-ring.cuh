@@ -12,8 +12,14 @@ __device__ __forceinline__ void mbarrier_arrive(u32 barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
+// An arrival behind which so many bytes must come before the present round ends.
 __device__ __forceinline__ void mbarrier_expect(u32 barrier, u32 bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+// The bytes without an arrival.
+__device__ __forceinline__ void mbarrier_expect_more(u32 barrier, u32 bytes) {
+  asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
 __device__ __forceinline__ void mbarrier_wait(u32 barrier, u32 parity) {
@@ -115,14 +121,23 @@ __device__ __forceinline__ StepProduct gated_product(const uint4* weight, const 
 template <u32 STAGES>
 struct Course {
   u32 first, slot, parity;
-  // The producer's stages so far; of the others, stages from the present tile's first to the warp's next.
-  u32 stages;
+  // The producer's stages so far; of a warp that multiplies, its next unit, from the present tile's first on.
+  u32 next;
   // Tiles before the present one.
   u32 turn;
-  __device__ __forceinline__ Course() : first(blockIdx.x), slot(0), parity(0), stages(0), turn(0) {}
+  __device__ __forceinline__ Course() : first(blockIdx.x), slot(0), parity(0), next(0), turn(0) {}
+  // Of a warp that multiplies: the halves of the block take stages in turn.
+  __device__ __forceinline__ void enter() {
+    next = threadIdx.x / 32;
+    pass_stages(next / STAGE_UNITS);
+  }
+  // Of the producer.
+  __device__ __forceinline__ void end_stage() {
+    next++;
+    pass_stages(1);
+  }
   // At most as many stages as the ring has.
-  __device__ __forceinline__ void pass(u32 count) {
-    stages += count;
+  __device__ __forceinline__ void pass_stages(u32 count) {
     slot += count;
     if (slot >= STAGES) slot -= STAGES, parity ^= 1;
   }
@@ -146,37 +161,58 @@ struct Ring {
   __device__ __forceinline__ u32 empty_at(u32 slot) const { return empty + slot * 8; }
 };
 
-// Streams the block's part of a product into the ring, but only so many stages at a time: a multiprocessor's reads are
-// served in order, so that behind a whole ring on its way the activations, which everybody waits for, would come late. The first
-// `calm` stages come one at a time.
+// By the producer, before it asks for a stage: waits until it is free, and until no more of those before are on their way than may be.
+template <u32 STAGES>
+__device__ __forceinline__ void wait_for_stage(const Ring<STAGES>& ring, const Course<STAGES>& course, bool is_calm) {
+  constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
+  mbarrier_wait(ring.empty_at(course.slot), course.parity ^ 1);
+  if (course.next < IN_FLIGHT) return;
+  const u32 in_flight = is_calm ? 1 : IN_FLIGHT;
+  const bool is_round_before = course.slot < in_flight;
+  mbarrier_wait(ring.full_at(course.slot + (is_round_before ? STAGES : 0) - in_flight),
+                is_round_before ? course.parity ^ 1 : course.parity);
+}
+
+// Streams the block's part of a product into the ring, unit by unit: where a tile ends inside of a stage, the next begins there. But
+// only so many stages at a time: a multiprocessor's reads are served in order, so that behind a whole ring on its way the
+// activations, which everybody waits for, would come late. The first `calm` stages come one at a time.
 template <u32 STAGES>
 __device__ __forceinline__ void produce(const Ring<STAGES>& ring, Course<STAGES>& course, const StepProduct& product,
                                         u32 calm, unsigned long long policy) {
-  constexpr u32 IN_FLIGHT = Ring<STAGES>::IN_FLIGHT;
   const RowPart part(product.K, product.is_shared);
   const u32 pieces = product.K / 32, begin = part.first * 8, end = min(begin + part.count * 8, pieces);
+  // Units that the present stage has room for.
+  u32 room = 0;
 #pragma unroll 1
   for (u32 tile = course.begin(product.is_shared); tile < product.tiles; tile += course.step(product.is_shared)) {
     const size_t first = (size_t)product.octet(tile, 0) * 8 * pieces, second = (size_t)product.octet(tile, 1) * 8 * pieces;
 #pragma unroll 1
-    for (u32 piece = begin; piece < end; piece += STAGE_UNITS * 8) {
-      const u32 count = min(STAGE_UNITS * 8, end - piece) * 8, place = piece * 8;
-      const u32 target = ring.stage(course.slot), full = ring.full_at(course.slot);
-      mbarrier_wait(ring.empty_at(course.slot), course.parity ^ 1);
-      if (course.stages >= IN_FLIGHT) {
-        const u32 in_flight = calm > 0 ? 1 : IN_FLIGHT;
-        const bool is_round_before = course.slot < in_flight;
-        mbarrier_wait(ring.full_at(course.slot + (is_round_before ? STAGES : 0) - in_flight),
-                      is_round_before ? course.parity ^ 1 : course.parity);
+    for (u32 piece = begin; piece < end;) {
+      const u32 free = room > 0 ? room : STAGE_UNITS;
+      const u32 units = min(free, (end - piece + 7) / 8), count = min(units * 8, end - piece) * 8, place = piece * 8;
+      const u32 full = ring.full_at(course.slot), before = STAGE_UNITS - free;
+      const u32 target = ring.stage(course.slot) + before * UNIT_OCTET;
+      const u32 scales = ring.stage(course.slot) + 2 * STAGE_OCTET + before * UNIT_SCALES;
+      if (room == 0) {
+        wait_for_stage(ring, course, calm > 0);
+        calm -= calm > 0;
+        room = STAGE_UNITS;
       }
-      calm -= calm > 0;
-      mbarrier_expect(full, count * 36);
+      const bool is_last = units == room;
+      if (is_last) mbarrier_expect(full, count * 36);
+      else mbarrier_expect_more(full, count * 36);
       copy_bulk(target, product.weight + first + place, count * 16, full, policy);
       copy_bulk(target + STAGE_OCTET, product.weight + second + place, count * 16, full, policy);
-      copy_bulk(target + 2 * STAGE_OCTET, product.scales + first + place, count * 2, full, policy);
-      copy_bulk(target + 2 * STAGE_OCTET + STAGE_SCALES, product.scales + second + place, count * 2, full, policy);
-      course.pass(1);
+      copy_bulk(scales, product.scales + first + place, count * 2, full, policy);
+      copy_bulk(scales + STAGE_SCALES, product.scales + second + place, count * 2, full, policy);
+      piece += units * 8;
+      room -= units;
+      if (is_last) course.end_stage();
     }
+  }
+  if (room > 0) {
+    mbarrier_arrive(ring.full_at(course.slot));
+    course.end_stage();
   }
   course.end_product(product.tiles, product.is_shared);
 }

@@ -13,8 +13,10 @@ constexpr u32 STEP_BLOCK = (STEP_WARPS + 1 + STEP_ADDERS + 1) * 32;
 // A stage of the ring: so many units (decode.cu) of two octets of rows, one unit for each warp of half a block; the
 // halves take stages in turn.
 constexpr u32 STAGE_UNITS = 8;
-constexpr u32 STAGE_OCTET = 8192;
-constexpr u32 STAGE_SCALES = 1024;
+constexpr u32 UNIT_OCTET = 1024;
+constexpr u32 UNIT_SCALES = 128;
+constexpr u32 STAGE_OCTET = STAGE_UNITS * UNIT_OCTET;
+constexpr u32 STAGE_SCALES = STAGE_UNITS * UNIT_SCALES;
 constexpr u32 STAGE_BYTES = 18432;
 // The widest row of a product, and of all but `down` where blocks are pairs.
 constexpr u32 MOST_K = 13824;

@@ -1,4 +1,4 @@
-// A tile of a decode step's product on the CPU: 512 threads are the lanes of a block's 16 warps and run
+// Two tiles of a decode step's product on the CPU: 512 threads are the lanes of a block's 16 warps and run
 // shaders/cuda/step-product.cuh as it stands, but for what is a single instruction of the GPU, which step-product.test.ts
 // replaces by the functions here. The weights are packed and staged as pack_q4 and the step's producer do it; memory that
 // nobody should use is full of NaNs.
@@ -121,7 +121,11 @@ static T __shfl_xor_sync(u32, T, u32) { abort(); }
 #define __CUDA_ARCH__ 900
 #include "step-product.cuh"
 
-// 16 rows of K weights, two octets, as numbers and as they lie in memory, packed.
+// Two tiles, each of two octets; of gates and ups, the octets of gates come first.
+constexpr u32 TILES = 2, ROWS = TILES * 16;
+static u32 octet_of_tile(u32 tile, u32 half, bool is_gated) { return is_gated ? half * TILES + tile : tile * 2 + half; }
+
+// ROWS rows of K weights as numbers and as they lie in memory, packed.
 struct Weights {
   const u32 pieces;
   const PackedRows rows;
@@ -133,14 +137,14 @@ struct Weights {
   Weights(u32 K, std::mt19937& random)
       : pieces(K / 32),
         rows(K),
-        nibbles(16 * K),
-        scales(16 * pieces),
+        nibbles(ROWS * K),
+        scales(ROWS * pieces),
         packed(nibbles.size() / 8),
         packed_scales(scales.size()) {
     for (int& nibble : nibbles) nibble = random() % 16;
     for (__half& scale : scales) scale = __float2half(0.004f + 0.004f * (random() % 1000) / 1000);
     std::vector<bool> is_taken(packed.size());
-    for (u32 row = 0; row < 16; row++) {
+    for (u32 row = 0; row < ROWS; row++) {
       const u32 octet = row / 8 * 8 * pieces;
       for (u32 piece = 0; piece < pieces; piece++) {
         packed_scales[octet + rows.scale_place(row % 8, piece)] = scales[row * pieces + piece];
@@ -154,16 +158,16 @@ struct Weights {
     }
   }
 
-  // The block's part into the ring, as the producer's copies.
-  void stage(const RowPart& part) const {
-    const u32 end = min((part.first + part.count) * 8, pieces);
-    for (u32 piece = part.first * 8, slot = 0; piece < end; piece += STAGE_UNITS * 8, slot++) {
-      const u32 count = min(STAGE_UNITS * 8, end - piece) * 8;
-      unsigned char* const target = shared_bytes.data() + slot * STAGE_BYTES;
-      for (u32 octet = 0; octet < 2; octet++) {
-        const u32 first = octet * 8 * pieces + piece * 8;
-        memcpy(target + octet * STAGE_OCTET, packed.data() + first * 4, count * 16);
-        memcpy(target + 2 * STAGE_OCTET + octet * STAGE_SCALES, packed_scales.data() + first, count * 2);
+  // The block's part into the ring, unit by unit, as the producer's copies: tiles follow each other without a gap.
+  void stage(const RowPart& part, bool is_gated) const {
+    for (u32 i = 0; i < TILES * part.count; i++) {
+      const u32 piece = (part.first + i % part.count) * 8, count = min(8u, pieces - piece) * 8;
+      unsigned char* const stage = shared_bytes.data() + i / STAGE_UNITS * STAGE_BYTES;
+      for (u32 half = 0; half < 2; half++) {
+        const u32 first = octet_of_tile(i / part.count, half, is_gated) * 8 * pieces + piece * 8;
+        memcpy(stage + half * STAGE_OCTET + i % STAGE_UNITS * UNIT_OCTET, packed.data() + first * 4, count * 16);
+        memcpy(stage + 2 * STAGE_OCTET + half * STAGE_SCALES + i % STAGE_UNITS * UNIT_SCALES, packed_scales.data() + first,
+               count * 2);
       }
     }
   }
@@ -173,18 +177,18 @@ struct Weights {
   }
 };
 
-// What one block has of the totals of a tile: [row][column].
+// What one block has of the totals of the tiles: [row][column].
 template <bool ANY_REST, u32 COLUMNS>
 static std::vector<float> multiply(u32 K, const Weights& weights, const std::vector<float>& x, bool is_gated, bool is_shared) {
-  // As many as the widest row has.
-  constexpr u32 STAGES = 7, VALUES = STAGES * STAGE_BYTES, SUMS = VALUES + activation_bytes(COLUMNS);
+  // As many as the widest rows have.
+  constexpr u32 STAGES = 14, VALUES = STAGES * STAGE_BYTES, SUMS = VALUES + activation_bytes(COLUMNS);
   shared_bytes.assign(SUMS + TileSums<COLUMNS>::BYTES, 0xff);
   const RowPart part(K, is_shared);
-  weights.stage(part);
+  weights.stage(part, is_gated);
   const Activations<COLUMNS> activations = {reinterpret_cast<uint4*>(shared_bytes.data() + VALUES)};
   const TileSums<COLUMNS> sums = {SUMS};
   const StepPlaces<COLUMNS, STAGES> places = {{0, 0, 0}, VALUES, shared_address(activations.scales()), sums};
-  std::vector<float> totals(16 * COLUMNS);
+  std::vector<float> totals(ROWS * COLUMNS);
   std::barrier<> stored(THREADS), multiplied(THREADS);
   std::vector<std::thread> threads;
   for (u32 thread = 0; thread < THREADS; thread++) {
@@ -200,26 +204,33 @@ static std::vector<float> multiply(u32 K, const Weights& weights, const std::vec
       }
       stored.arrive_and_wait();
       Course<STAGES> course;
-      course.pass(thread / (THREADS / 2));
-      multiply_tiles<ANY_REST>(places, course, K, 1, is_gated, is_shared, 0);
+      course.enter();
+      course = multiply_tiles<ANY_REST>(places, course, K, TILES, is_gated, is_shared, 0);
+      // Where the next product begins: each warp of the block has one of its first units.
+      const u32 stages = (TILES * part.count + STAGE_UNITS - 1) / STAGE_UNITS;
+      if (course.next / STAGE_UNITS != (stages + thread / (THREADS / 2)) % 2) abort();
+      if (course.slot != (stages + course.next / STAGE_UNITS) % STAGES) abort();
       multiplied.arrive_and_wait();
       if (thread >= WARP) return;
-      const float2 total = sums.take(0);
-      const u32 pair = thread % 8, column = thread / 8;
-      if (column >= COLUMNS) return;
-      totals[(is_gated ? pair : pair * 2) * COLUMNS + column] = total.x;
-      totals[(is_gated ? pair + 8 : pair * 2 + 1) * COLUMNS + column] = total.y;
+      for (u32 tile = 0; tile < TILES; tile++) {
+        const float2 total = sums.take(tile);
+        const u32 pair = thread % 8, column = thread / 8;
+        if (column >= COLUMNS) continue;
+        const u32 low = is_gated ? pair : pair * 2, high = is_gated ? pair + 8 : pair * 2 + 1;
+        totals[(octet_of_tile(tile, low / 8, is_gated) * 8 + low % 8) * COLUMNS + column] = total.x;
+        totals[(octet_of_tile(tile, high / 8, is_gated) * 8 + high % 8) * COLUMNS + column] = total.y;
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
   return totals;
 }
 
-// The largest error of a tile's totals over the largest that rounding can make.
+// The largest error of the totals over the largest that rounding can make.
 template <u32 COLUMNS>
 static double worst_error(u32 K, const Weights& weights, const std::vector<float>& x, const std::vector<float>& totals) {
   double worst = 0;
-  for (u32 row = 0; row < 16; row++) {
+  for (u32 row = 0; row < ROWS; row++) {
     for (u32 column = 0; column < COLUMNS; column++) {
       double wanted = 0, bound = 0;
       for (u32 unit = 0; unit * 256 < K; unit++) {
@@ -248,7 +259,7 @@ static void run(u32 K, bool is_gated, u32 blocks) {
   std::mt19937 random(K);
   const Weights weights(K, random);
   std::normal_distribution<float> normal;
-  std::vector<float> x(COLUMNS * K), totals(16 * COLUMNS);
+  std::vector<float> x(COLUMNS * K), totals(ROWS * COLUMNS);
   for (float& value : x) value = normal(random);
   gridDim.x = blocks;
   for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {

@@ -1,5 +1,5 @@
 /**
- * The products of CUDA's decode step, lane by lane on the CPU: rows of every kind of end, for one, two and four
+ * The products of CUDA's decode step, two tiles lane by lane on the CPU: rows of every kind of end, for one, two and four
  * sequences. Where no nvcc is installed, which brings the headers, the tests are skipped by name.
  */
 import { execFileSync } from 'node:child_process';
@@ -54,7 +54,7 @@ interface Case {
   readonly error: number;
 }
 
-describe.skipIf(!nvcc)(`a tile of a decode step's product on the CPU${absent}`, () => {
+describe.skipIf(!nvcc)(`tiles of a decode step's product on the CPU${absent}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'step-product-'));
   let cases: readonly Case[];
 
