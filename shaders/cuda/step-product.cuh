@@ -173,17 +173,28 @@ struct TileSums {
     }
   }
 
+  // Where a lane puts its sums of a product's tiles: in the first buffer, with that one's barriers.
+  struct LanePlace {
+    u32 sums, barriers;
+  };
+  // By a whole warp. What the compiler can compute again it does for each tile, but not what a shuffle brings.
+  __device__ __forceinline__ LanePlace lane_place(bool is_gated) const {
+    const u32 row = threadIdx.x % 32 / 4, column = threadIdx.x % 4, lane = threadIdx.x % 32;
+    const u32 sums = warp_place(0, threadIdx.x / 32) + place(row, column, is_gated);
+    return {__shfl_sync(~0u, sums, lane), __shfl_sync(~0u, full(0), lane)};
+  }
+
   // By a warp, for the tile that is `turn` in the block's sequence: a lane's two rows of its column, 8 apart.
-  __device__ __forceinline__ void put(u32 turn, const float sum[2], bool is_gated) const {
-    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32, column = lane % 4, buffer = turn % STEP_ADDERS;
-    mbarrier_wait(empty(buffer), turn / STEP_ADDERS % 2 ^ 1);
-    if (column < COLUMNS) {
-      const u32 first = warp_place(buffer, warp) + place(lane / 4, column, is_gated);
+  static __device__ __forceinline__ void put(u32 turn, const float sum[2], bool is_gated, const LanePlace& place) {
+    const u32 lane = threadIdx.x % 32, buffer = turn % STEP_ADDERS, full = place.barriers + buffer * 16, empty = full + 8;
+    mbarrier_wait(empty, turn / STEP_ADDERS % 2 ^ 1);
+    if (lane % 4 < COLUMNS) {
+      const u32 first = place.sums + buffer * (STEP_WARPS * WARP);
       store_shared_word(first, __float_as_uint(sum[0]));
       store_shared_word(first + (is_gated ? 4 : 32 * COLUMNS), __float_as_uint(sum[1]));
     }
     __syncwarp();
-    if (lane == 0) mbarrier_arrive(full(buffer));
+    if (lane == 0) mbarrier_arrive(full);
   }
 
   // By a warp, of which eight lanes have a column: the totals of a lane's pair of rows. The buffer is free then.
@@ -301,6 +312,7 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
   const UnitPlace<ANY_REST> place(places.ring.base, inside, lane);
   const u32 first_values = places.values + (digit * 4 + lane % 4) * 16, first_scale = places.scales + column * 4;
   const u32 first_turn = course.turn;
+  const typename TileSums<COLUMNS>::LanePlace lane_sums = places.sums.lane_place(is_gated);
   for (u32 tile = course.begin(is_shared); tile < tiles; tile += step, course.turn++) {
     float sum[2] = {};
     while (course.next < mine.count) {
@@ -324,7 +336,7 @@ __device__ __noinline__ Course<STAGES> multiply_tiles(StepPlaces<COLUMNS, STAGES
       course.pass_stages(2);
       course.next += STEP_WARPS;
     }
-    places.sums.put(course.turn, sum, is_gated);
+    places.sums.put(course.turn, sum, is_gated, lane_sums);
     course.next -= mine.count;
   }
   // Units of the last stage that are behind the last tile.

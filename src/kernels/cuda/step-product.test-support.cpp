@@ -96,6 +96,15 @@ static u32 __float_as_uint(float value) {
   return bits;
 }
 
+static u32 __shfl_sync(u32, u32 value, u32 source) {
+  auto& warp = my_warp();
+  warp.lane[threadIdx.x % WARP].word = value;
+  __syncwarp();
+  const u32 other = warp.lane[source].word;
+  __syncwarp();
+  return other;
+}
+
 static float __shfl_xor_sync(u32, float value, u32 mask) {
   auto& warp = my_warp();
   const u32 lane = threadIdx.x % WARP;
