@@ -105,14 +105,8 @@ static u32 __shfl_sync(u32, u32 value, u32 source) {
   return other;
 }
 
-static float __shfl_xor_sync(u32, float value, u32 mask) {
-  auto& warp = my_warp();
-  const u32 lane = threadIdx.x % WARP;
-  warp.lane[lane].word = __float_as_uint(value);
-  __syncwarp();
-  const float other = __uint_as_float(warp.lane[lane ^ mask].word);
-  __syncwarp();
-  return other;
+static float __shfl_xor_sync(u32 lanes, float value, u32 mask) {
+  return __uint_as_float(__shfl_sync(lanes, __float_as_uint(value), threadIdx.x % WARP ^ mask));
 }
 
 // Named in the headers, and not reached from a product.
